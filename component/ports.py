@@ -1,0 +1,76 @@
+"""What services may ask of the world. `link`, `ledger` and `clock` are the real ones; tests/fakes.py has the others."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from xml.etree.ElementTree import Element
+
+from component.rules.facts import Pair
+from component.rules.presence import Own, Seen
+from component.rules.rosters import Roster
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One available resource of a local user, as the link told it."""
+
+    jid: str
+    """The full JID."""
+    version: int
+    """Grows with each own presence; a `show` names the one that it was decided on."""
+    own: Own
+
+
+class Clock(Protocol):
+    def now(self) -> float:
+        """UNIX seconds."""
+
+    def alarm(self, key: str, at: float | None, ring: Callable[[], None]) -> None:
+        """Call `ring` at the instant `at`, instead of what was set for this key before; None: not at all."""
+
+
+class Server(Protocol):
+    """The server, by the link (docs/link.md) and the component's own stream."""
+
+    def linked(self, host: str) -> bool:
+        """Whether the module of this served host answers."""
+
+    def sessions(self, user: str) -> Mapping[str, Session]:
+        """The available sessions of a local user's bare JID, by full JID."""
+
+    def show(self, session: Session, seen: Seen, contacts: Sequence[str]) -> None:
+        """Show this session to these contacts as `seen`."""
+
+    def gate(self, user: str, on: bool) -> None:
+        """Hold the user's presence back at the server, or let it go."""
+
+    async def roster(self, user: str) -> Roster:
+        """The user's roster; kept until it changes. Raises LookupError (no such user) or LinkDown."""
+
+    async def blocks(self, user: str) -> frozenset[str]:
+        """What the user blocks (XEP-0191): full, bare, domain JIDs. Raises as `roster`."""
+
+    def send(self, stanza: Element, once: str | None = None) -> None:
+        """Send a stanza from an address of the component's own; `once`: the server drops a second one of this id."""
+
+    async def ask(self, iq: Element) -> Element:
+        """Send an IQ get or set and await its result. Raises IqError (an error came back) or TimeoutError (10 s)."""
+
+
+class Ledger(Protocol):
+    async def pairs(self, user: str) -> Sequence[Pair]:
+        """Every pair with this bare JID as sender or recipient, in one query."""
+
+    async def unread(self, reader: str) -> Mapping[str, int]:
+        """How many unread messages wait for `reader`, by writer; none where there are none."""
+
+
+class LinkDown(Exception):
+    """The module of the user's host does not answer: try again when the link is up."""
+
+
+class IqError(Exception):
+    """The other side answered an IQ with an error; `args[0]` is the RFC 6120 condition."""
+
+
+Listener = Callable[..., Awaitable[None] | None]

@@ -1,0 +1,82 @@
+"""What the ledger holds: who wrote to whom and when, and what was read. No text.
+
+A fact is about an ordered pair (sender, recipient) of bare JIDs, as the server normalised them. Instants are UNIX seconds (UTC).
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Kind(IntEnum):
+    """What kind of message this is: the types of spec/40-inbox.md, first match; stored as its number."""
+
+    DIRECT = 0
+    ATTENTION = 1
+    MENTION = 2
+    REPLY = 3
+    INVITE = 4
+    FILE = 5
+    GROUP = 6
+    NOTIFICATION = 7
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveId:
+    """A message's id in the archive of one bare JID (XEP-0359 stanza-id: `by` and `id`)."""
+
+    by: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message that counts (spec/00-overview.md, What counts as a message). A correction is activity, but nothing new to read."""
+
+    sender: str
+    recipient: str
+    at: float
+    id: str = ""
+    archive: ArchiveId | None = None
+    kind: Kind = Kind.DIRECT
+    correction: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """`reader` has read what `writer` sent up to the message named by its `id` (XEP-0333) or its archive id (XEP-0490)."""
+
+    reader: str
+    writer: str
+    at: float
+    id: str = ""
+    archive: ArchiveId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bounce:
+    """The message `id` from `sender` to `recipient` came back as an error: it does not count after all."""
+
+    sender: str
+    recipient: str
+    at: float
+    id: str
+
+
+Fact = Message | Read | Bounce
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What the ledger knows of sender → recipient, derived from the facts alone; 0.0 means never.
+
+    Every value is a maximum over instants, so that the order of arrival does not matter.
+    """
+
+    sender: str
+    recipient: str
+    last_at: float = 0.0
+    """The latest message or correction."""
+    new_at: float = 0.0
+    """The latest message that was new to the recipient (no correction)."""
+    read_at: float = 0.0
+    """The recipient has read everything up to this instant, by marker or read state (an answer is in the reverse pair)."""
