@@ -1,10 +1,11 @@
-"""What services may ask of the world. `link`, `ledger` and `clock` are the real ones; tests/fakes.py has the others."""
+"""What services may ask of the world, and what the world asks of them. `link`, `ledger` and `clock` are the real ones; tests have fakes."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from xml.etree.ElementTree import Element
 
+from component.rules.addresses import Address
 from component.rules.facts import Pair
 from component.rules.presence import Own, Seen
 from component.rules.rosters import Roster
@@ -45,10 +46,10 @@ class Server(Protocol):
         """Hold the user's presence back at the server, or let it go."""
 
     async def roster(self, user: str) -> Roster:
-        """The user's roster; kept until it changes. Raises LookupError (no such user) or LinkDown."""
+        """A local user's roster; kept until it changes. Raises LookupError (no such user) or LinkDown."""
 
     async def blocks(self, user: str) -> frozenset[str]:
-        """What the user blocks (XEP-0191): full, bare, domain JIDs. Raises as `roster`."""
+        """What a local user blocks (XEP-0191): bare and domain JIDs. Raises as `roster`."""
 
     def send(self, stanza: Element, once: str | None = None) -> None:
         """Send a stanza from an address of the component's own; `once`: the server drops a second one of this id."""
@@ -65,12 +66,56 @@ class Ledger(Protocol):
         """How many unread messages wait for `reader`, by writer; none where there are none."""
 
 
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A message to an address of the component's, stored until it is dealt with."""
+
+    id: int
+    stanza: Element
+    at: float
+    """When it came, UNIX seconds."""
+
+
+IqAnswer = Callable[[Element, Address], Awaitable[Element | None]]
+"""Answers an IQ get or set: the payload of the result (None: an empty one). Raises StanzaError or commands.model.Refused."""
+
+
+class Handler(Protocol):
+    """A capability's side of the addresses that are its own. `component/link/router.py` calls it.
+
+    Messages of one (sender, address) pair come one after the other, those of different pairs side by side.
+    """
+
+    iqs: Mapping[tuple[str, str], IqAnswer]
+    """(`get` or `set`, qualified name of the payload) → who answers. What is not listed is answered `service-unavailable`."""
+
+    async def message(self, address: Address, queued: Queued) -> bool:
+        """A message of type chat or normal, already stored. True: it is dealt with and leaves the queue; False: the handler removes it later.
+
+        Raises StanzaError or Refused: the sender gets that error, and it leaves the queue.
+        """
+
+    async def other_message(self, address: Address, stanza: Element) -> None:
+        """A message of type error or headline: not stored, never answered."""
+
+    async def presence(self, address: Address, stanza: Element) -> None:
+        """Any presence to this address, of type error too."""
+
+
+class StanzaError(Exception):
+    """What the sender of a stanza gets back (RFC 6120, 8.3.3)."""
+
+    def __init__(self, condition: str, text: str = "", kind: str | None = None) -> None:
+        super().__init__(condition, text)
+        self.condition = condition
+        self.text = text
+        self.kind = kind
+        """The error's type; None: the usual one of the condition."""
+
+
 class LinkDown(Exception):
     """The module of the user's host does not answer: try again when the link is up."""
 
 
 class IqError(Exception):
     """The other side answered an IQ with an error; `args[0]` is the RFC 6120 condition."""
-
-
-Listener = Callable[..., Awaitable[None] | None]
