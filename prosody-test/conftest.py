@@ -1,0 +1,132 @@
+"""Fixtures: private servers, clients, components and Rapport. Each test gets fresh ones."""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+from rig.component import RawComponent
+from rig.postgres import Postgres
+from rig.prosody import Prosody
+from rig.rapport import Rapport
+from rig.raw import RawClient
+from rig.server import Server
+
+SERVERS: dict[str, type[Server]] = {"prosody": Prosody}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--server", action="append", choices=sorted(SERVERS), help="the server to run the stories on (default: each)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "allow_errors: Rapport's log may hold errors, for that is what the test makes")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "server_class" in metafunc.fixturenames:
+        names = metafunc.config.getoption("--server") or list(SERVERS)
+        metafunc.parametrize("server_class", [SERVERS[name] for name in names], ids=names)
+
+
+MakeServer = Callable[..., Awaitable[Any]]
+
+
+@pytest.fixture
+async def _discarded() -> AsyncIterator[contextlib.AsyncExitStack]:
+    """What a test started, ended in reverse order."""
+    async with contextlib.AsyncExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+async def make_server(server_class: type[Server], _discarded: contextlib.AsyncExitStack) -> MakeServer:
+    """Start a server of the kind under test: `await make_server(hosts, grace=2, …)`."""
+
+    async def make(*args: Any, **kwargs: Any) -> Server:
+        made = server_class(*args, **kwargs)
+        _discarded.push_async_callback(made.discard)
+        await made.start()
+        return made
+
+    return make
+
+
+@pytest.fixture
+async def make_prosody(_discarded: contextlib.AsyncExitStack) -> MakeServer:
+    """Start a Prosody, for what only it has: `await make_prosody(hosts, extra=…)`."""
+
+    async def make(*args: Any, **kwargs: Any) -> Prosody:
+        made = Prosody(*args, **kwargs)
+        _discarded.push_async_callback(made.discard)
+        await made.start()
+        return made
+
+    return make
+
+
+@pytest.fixture
+async def server(make_server: MakeServer) -> Server:
+    """A server with alice, bob and carol, who have each other in the roster."""
+    made: Server = await make_server()
+    return made
+
+
+@pytest.fixture
+async def prosody(make_prosody: MakeServer) -> Prosody:
+    """As `server`, always a Prosody."""
+    made: Prosody = await make_prosody()
+    return made
+
+
+@pytest.fixture
+async def client(_discarded: contextlib.AsyncExitStack) -> Callable[..., Awaitable[RawClient]]:
+    """`await client(server, "alice@localhost/phone")`: logged in and available (`available=False`: only bound)."""
+
+    async def make(server: Server, jid: str, available: bool = True, show: str | None = None) -> RawClient:
+        made = RawClient(server)
+        _discarded.push_async_callback(made.close)
+        return await (made.login(jid, show=show) if available else made.connect(jid))
+
+    return make
+
+
+@pytest.fixture
+async def component(_discarded: contextlib.AsyncExitStack) -> Callable[..., Awaitable[RawComponent]]:
+    """`await component(server)`: connected as the component's domain."""
+
+    async def make(server: Server, domain: str | None = None) -> RawComponent:
+        made = RawComponent(server, domain)
+        _discarded.push_async_callback(made.close)
+        return await made.connect()
+
+    return make
+
+
+@pytest.fixture
+async def rapport(
+    request: pytest.FixtureRequest, _discarded: contextlib.AsyncExitStack
+) -> AsyncIterator[Callable[..., Awaitable[Rapport]]]:
+    """`await rapport(server, {"presence": {"sent_window": "1s"}})`: running and linked (`start=False`: not yet)."""
+    made: list[Rapport] = []
+
+    async def make(server: Server, settings: dict[str, Any] | None = None, start: bool = True, **kwargs: Any) -> Rapport:
+        one = Rapport(server, settings, **kwargs)
+        made.append(one)
+        _discarded.push_async_callback(one.discard)
+        if start:
+            await one.start()
+        return one
+
+    yield make
+    if request.node.get_closest_marker("allow_errors") is None:
+        for one in made:
+            faults = one.faults()
+            assert not faults, "Rapport's log has errors:\n" + "\n".join(faults[:40])
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A private PostgreSQL; `postgres.database()` makes an empty database and gives its URL."""
+    with Postgres() as cluster:
+        yield cluster
