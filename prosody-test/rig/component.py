@@ -1,6 +1,7 @@
 """An XEP-0114 component by hand, which can speak the link (docs/link.md) too."""
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable
 
 from rig import xml
@@ -53,9 +54,8 @@ class RawComponent(Stream):
 
     async def link(self, payload: str, host: str | None = None) -> None:
         """Send a notice: `payload` without its namespace, e.g. `<ready/>`, to a served host (default: the first)."""
-        head, sep, rest = payload.partition("/>") if payload.find("/>") == payload.find(">") - 1 else payload.partition(">")
         to = xml.quoteattr(host or self._server.domain)
-        await self.send(f"<message from={xml.quoteattr(self.domain)} to={to}>{head} xmlns='{xml.LINK}'{sep}{rest}</message>")
+        await self.send(f"<message from={xml.quoteattr(self.domain)} to={to}>{link_element(payload)}</message>")
 
     async def hello(self, host: str | None = None, epoch: str | None = None, h: int | None = None) -> Element:
         """Say hello; the module's `<hello/>` or `<refused/>`."""
@@ -92,8 +92,7 @@ class RawComponent(Stream):
 
     async def request(self, payload: str, host: str | None = None, within: float = 5.0) -> Element:
         """Ask a link request (`<roster user='alice'/>` …); the answer, result or error."""
-        head, sep, rest = payload.partition("/>") if payload.find("/>") == payload.find(">") - 1 else payload.partition(">")
-        return await self.iq("get", f"{head} xmlns='{xml.LINK}'{sep}{rest}", host or self._server.domain, self.domain, within=within)
+        return await self.iq("get", link_element(payload), host or self._server.domain, self.domain, within=within)
 
     def notices(self, wanted: str = "", since: int = 0) -> list[Element]:
         """The link elements of notices (all, or of one name) received from a served host, in order."""
@@ -129,3 +128,8 @@ def notice_of(stanza: Element) -> Element | None:
     if xml.name(stanza) != "message" or stanza.get("type") == "error":
         return None
     return next((each for each in stanza if xml.namespace(each) == xml.LINK), None)
+
+
+def link_element(payload: str) -> str:
+    """The element `payload` (XML) with the link's namespace put into its first tag."""
+    return re.sub(r"^<[\w-]+", lambda tag: f"{tag[0]} xmlns='{xml.LINK}'", payload)
