@@ -1,7 +1,7 @@
 """Fixtures: private servers, clients, components and Rapport. Each test gets fresh ones."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +10,8 @@ from rig.postgres import Postgres
 from rig.prosody import Prosody
 from rig.rapport import Rapport
 from rig.raw import RawClient
-from rig.server import Server
+from rig.scene import Scene
+from rig.server import Host, Server, friends
 
 SERVERS: dict[str, type[Server]] = {"prosody": Prosody}
 
@@ -123,6 +124,34 @@ async def rapport(
         for one in made:
             faults = one.faults()
             assert not faults, "Rapport's log has errors:\n" + "\n".join(faults[:40])
+
+
+@pytest.fixture
+async def scene(
+    make_server: MakeServer,
+    rapport: Callable[..., Awaitable[Rapport]],
+    client: Callable[..., Awaitable[RawClient]],
+) -> Callable[..., Awaitable[Scene]]:
+    """`await scene("alice", "bob/laptop", settings={…}, storage=…, grace=2)`: friends, online, with Rapport running.
+
+    `hosts` gives other accounts and rosters; what is left is for the server.
+    """
+
+    async def make(
+        *jids: str,
+        settings: dict[str, Any] | None = None,
+        storage: str | None = None,
+        hosts: Sequence[Host] | None = None,
+        **kwargs: Any,
+    ) -> Scene:
+        people = dict.fromkeys(jid.partition("/")[0] for jid in jids)
+        server = await make_server(hosts or (Host(users=friends(*people)),), **kwargs)
+        made = Scene(server, await rapport(server, settings, storage=storage), client)
+        if jids:
+            await made.enter(*jids)
+        return made
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Self, TypeVar
 from xml.etree import ElementTree as ET
@@ -42,6 +43,7 @@ class Stream:
         self._news = asyncio.Event()
         self._taken: set[int] = set()
         self._answers: dict[str, asyncio.Future[Element]] = {}
+        self._arrivals: list[float] = []
         self.received: list[Element] = []
         self.error: str | None = None
         """Why the stream is over: a condition, or 'closed'; None while it is open."""
@@ -87,6 +89,7 @@ class Stream:
         """Before the reader task runs: the next element of the negotiation, not kept."""
         while not self.received:
             await self._read()
+        self._arrivals.pop(0)
         return self.received.pop(0)
 
     def _listen(self) -> None:
@@ -118,6 +121,7 @@ class Stream:
             conditions = [xml.name(each) for each in element if xml.namespace(each) == xml.STREAM_ERRORS]
             self._over(conditions[0] if conditions else "undefined-condition")
         self.received.append(element)
+        self._arrivals.append(time.time())
         if xml.name(element) == "iq":
             if element.get("type") in ("result", "error"):
                 waiting = self._answers.get(element.get("id", ""))
@@ -242,6 +246,10 @@ class Stream:
     def mark(self) -> int:
         """A position in `received`, to ask later what came after it."""
         return len(self.received)
+
+    def arrived(self, stanza: Element) -> float:
+        """When a received stanza came, UNIX seconds."""
+        return next(at for each, at in zip(self.received, self._arrivals, strict=True) if each is stanza)
 
     def _recent(self) -> str:
         lines = "\n".join(f"  {xml.dump(each)}" for each in self.received[-12:])
