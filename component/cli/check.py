@@ -1,0 +1,30 @@
+"""`rapport check`: whether all that the config needs works."""
+
+from collections.abc import Sequence
+
+from component.checks import Check
+from component.cli import ask, output
+from config.settings import Settings
+
+
+async def checks(settings: Settings) -> Sequence[Check]:
+    """What a running component finds; if none runs, what a connection of our own finds. Raises ask.Failed."""
+    try:
+        rows = await ask.get(settings.component.control_socket, "/check")
+    except ask.NotRunning:
+        # The component's parts are slow to import, and not needed beside a running one.
+        from component.app import probe
+
+        found: Sequence[Check] = await probe(settings)
+        return found
+    return [Check(*row) for row in rows]
+
+
+def show(found: Sequence[Check]) -> bool:
+    """Prints the table, and returns whether all works."""
+    rows = [(each.name, "ok" if each.ok else "FAILS", each.detail) for each in found]
+    for place, each in reversed(list(enumerate(found, 1))):
+        if each.mend and not each.ok:
+            rows.insert(place, ("", "", f"mend: {each.mend}"))
+    output.table(rows, ("check", "state", "detail"))
+    return all(each.ok for each in found)
