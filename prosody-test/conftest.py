@@ -1,7 +1,7 @@
 """Fixtures: private servers, clients, components and Rapport. Each test gets fresh ones."""
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -32,6 +32,24 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 MakeServer = Callable[..., Awaitable[Any]]
 
+failed = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.when == "call":
+        item.stash[failed] = report.failed
+    return report
+
+
+def look_into(request: pytest.FixtureRequest, log_of: str, lines: list[str], faults: list[str]) -> None:
+    """After a test: show the end of a log if it failed; fail if the log has what no test may leave behind."""
+    if request.node.stash.get(failed, False):
+        print(f"--- {log_of}, the last lines ---", *lines[-60:], sep="\n")
+    elif request.node.get_closest_marker("allow_errors") is None:
+        assert not faults, f"{log_of} has errors:\n" + "\n".join(faults[:40])
+
 
 @pytest.fixture
 async def _discarded() -> AsyncIterator[contextlib.AsyncExitStack]:
@@ -41,27 +59,38 @@ async def _discarded() -> AsyncIterator[contextlib.AsyncExitStack]:
 
 
 @pytest.fixture
-async def make_server(server_class: type[Server], _discarded: contextlib.AsyncExitStack) -> MakeServer:
+async def _made_servers(
+    request: pytest.FixtureRequest, _discarded: contextlib.AsyncExitStack
+) -> AsyncIterator[Callable[[Server], Awaitable[Any]]]:
+    made: list[Server] = []
+
+    async def start(server: Server) -> Server:
+        made.append(server)
+        _discarded.push_async_callback(server.discard)
+        await server.start()
+        return server
+
+    yield start
+    for server in made:
+        look_into(request, f"the log of {server.kind}", server.log_lines(), server.faults())
+
+
+@pytest.fixture
+async def make_server(server_class: type[Server], _made_servers: MakeServer) -> MakeServer:
     """Start a server of the kind under test: `await make_server(hosts, grace=2, …)`."""
 
-    async def make(*args: Any, **kwargs: Any) -> Server:
-        made = server_class(*args, **kwargs)
-        _discarded.push_async_callback(made.discard)
-        await made.start()
-        return made
+    async def make(*args: Any, **kwargs: Any) -> Any:
+        return await _made_servers(server_class(*args, **kwargs))
 
     return make
 
 
 @pytest.fixture
-async def make_prosody(_discarded: contextlib.AsyncExitStack) -> MakeServer:
+async def make_prosody(_made_servers: MakeServer) -> MakeServer:
     """Start a Prosody, for what only it has: `await make_prosody(hosts, extra=…)`."""
 
-    async def make(*args: Any, **kwargs: Any) -> Prosody:
-        made = Prosody(*args, **kwargs)
-        _discarded.push_async_callback(made.discard)
-        await made.start()
-        return made
+    async def make(*args: Any, **kwargs: Any) -> Any:
+        return await _made_servers(Prosody(*args, **kwargs))
 
     return make
 
@@ -120,10 +149,12 @@ async def rapport(
         return one
 
     yield make
+    # An error on the way out is one too; what a test stopped in mid-run is let go first.
+    codes = [await one.stop() for one in made if one.running]
+    for one in made:
+        look_into(request, "Rapport's log", one.log_lines(), one.faults())
     if request.node.get_closest_marker("allow_errors") is None:
-        for one in made:
-            faults = one.faults()
-            assert not faults, "Rapport's log has errors:\n" + "\n".join(faults[:40])
+        assert codes == [0] * len(codes), "Rapport did not end well"
 
 
 @pytest.fixture

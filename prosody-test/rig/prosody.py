@@ -178,6 +178,10 @@ class Prosody(Server):
     def log_lines(self, pattern: str = "") -> list[str]:
         return lines_of(self._log, pattern)
 
+    def faults(self) -> list[str]:
+        """Tracebacks, and the errors of our module (Prosody has others that are of no account)."""
+        return self.log_lines(r":rapport\terror\t|modulemanager\terror\t.*rapport|Traceback")
+
     # -- administration while it runs
 
     async def shell(self, line: str) -> str:

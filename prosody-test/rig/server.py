@@ -111,6 +111,10 @@ class Server(abc.ABC):
         """The lines of its log in which the regular expression is found."""
 
     @abc.abstractmethod
+    def faults(self) -> list[str]:
+        """The lines of its log that no test may leave behind."""
+
+    @abc.abstractmethod
     async def add_account(self, user: str, host: str | None = None) -> None:
         """While it runs, as an admin does."""
 
