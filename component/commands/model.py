@@ -5,7 +5,7 @@ Values arrive parsed and checked: a run never sees a string that its field would
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -34,13 +34,20 @@ class Type(Enum):
     WHOLE = "whole"
     """int, sent as text-single"""
 
+    @property
+    def form_type(self) -> str:
+        """The type of its form field (XEP-0004, 3.3)."""
+        return "text-single" if self in (Type.DURATION, Type.NUMBER, Type.WHOLE) else self.value
+
 
 @dataclass(frozen=True)
 class Field:
     """One field of a command.
 
     `value`: what the form shows now (None: nothing). `required`: it can't be empty; left out of a submit it means unchanged (`value`),
-    or an error where there is no value. A field that is not required and left out means empty: None, () or False by its type.
+    or an error where there is no value. A field that is not required and left out means empty: None, or () where many are taken.
+    A BOOLEAN can't be empty: left out it means unchanged, False where there is no value. A SECRET is never shown: empty it means
+    unchanged. Chat words and the command line change only the fields that they name.
     `least`/`most`: inclusive range for DURATION (seconds), NUMBER and WHOLE.
     """
 
@@ -122,6 +129,11 @@ async def _no_fields(_asker: Asker) -> Sequence[Field]:
     return ()
 
 
+async def anyone(_asker: Asker) -> bool:
+    """Everybody, users of other servers too."""
+    return True
+
+
 async def anyone_local(asker: Asker) -> bool:
     """Users at a served host."""
     return asker.local
@@ -142,11 +154,16 @@ class Command:
     fields: Fields = _no_fields
     may: May = anyone_local
     words: Sequence[str] = ()
-    """Names of the fields that chat words fill in order (`always C OUTCOME [DURATION]`); others are given as `name=value`."""
+    """Names of the fields that chat words fill in order (`always C OUTCOME [DURATION]`); others are given as `name=value`.
+
+    The last one takes all words that follow if it is TEXT (joined by spaces), LINES or CHOICES (one each).
+    """
     aliases: Sequence[str] = ()
     """Other words for it in the chat (`always` for `presence-always`)."""
     usage: str = ""
     """How it is written in the chat, for `help`: `always CONTACT OUTCOME [DURATION]`."""
     help: str = ""
     """One plain sentence for `help` and the manual."""
-    examples: Sequence[str] = field(default=())
+    examples: Sequence[str] = ()
+    asks: Sequence[Field] = ()
+    """The fields that an `Ask` of this command may have: the chat and the command line, without a second form, give them at once."""
