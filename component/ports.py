@@ -51,8 +51,15 @@ class Server(Protocol):
     async def blocks(self, user: str) -> frozenset[str]:
         """What a local user blocks (XEP-0191): bare and domain JIDs. Raises as `roster`."""
 
-    def send(self, stanza: Element, once: str | None = None) -> None:
-        """Send a stanza from an address of the component's own; `once`: the server drops a second one of this id."""
+    def send(self, stanza: Element, once: str | None = None) -> bool:
+        """Send a stanza from an address of the component's own; `once`: the server drops a second one of this id (docs/link.md, 2).
+
+        False: nothing was sent, the stream is down or the stanza too large. True says that it was written, not that it arrived: what
+        must not be lost stays stored until `confirmed`, and is sent again under the same `once` otherwise.
+        """
+
+    async def confirmed(self) -> bool:
+        """Wait until the server has taken all that was sent so far; False if the stream broke before. Many waiters share one round trip."""
 
     async def ask(self, iq: Element) -> Element:
         """Send an IQ get or set and await its result. Raises IqError (an error came back) or TimeoutError (10 s)."""
@@ -86,8 +93,9 @@ class Handler(Protocol):
     Messages of one (sender, address) pair come one after the other, those of different pairs side by side.
     """
 
-    iqs: Mapping[tuple[str, str], IqAnswer]
-    """(`get` or `set`, qualified name of the payload) → who answers. What is not listed is answered `service-unavailable`."""
+    @property
+    def iqs(self) -> Mapping[tuple[str, str], IqAnswer]:
+        """(`get` or `set`, qualified name of the payload) → who answers. What is not listed is answered `service-unavailable`."""
 
     async def message(self, address: Address, queued: Queued) -> bool:
         """A message of type chat or normal, already stored. True: it is dealt with and leaves the queue; False: the handler removes it later.
@@ -105,12 +113,14 @@ class Handler(Protocol):
 class StanzaError(Exception):
     """What the sender of a stanza gets back (RFC 6120, 8.3.3)."""
 
-    def __init__(self, condition: str, text: str = "", kind: str | None = None) -> None:
+    def __init__(self, condition: str, text: str = "", kind: str | None = None, app: Element | None = None) -> None:
         super().__init__(condition, text)
         self.condition = condition
         self.text = text
         self.kind = kind
         """The error's type; None: the usual one of the condition."""
+        self.app = app
+        """A further condition of another namespace (RFC 6120, 8.3.4)."""
 
 
 class LinkDown(Exception):

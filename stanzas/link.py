@@ -27,7 +27,7 @@ CHANGES = ("roster", "blocks", "account")
 _T = TypeVar("_T")
 _LANG = qualified(XML, "lang")
 _PREFIX = qualified(LINK, "")
-_HANDED = qualified(LINK, "handed")
+HANDED = qualified(LINK, "handed")
 _MESSAGE = qualified(CLIENT, "message")
 _PRESENCE = qualified(CLIENT, "presence")
 _WHOLE = re.compile(r"[0-9]{1,18}")
@@ -536,7 +536,7 @@ def request(sender: str, recipient: str, stanza_id: str, value: Request) -> Elem
 
 def link_element(stanza: Element) -> Element | None:
     """The link element that a stanza carries (the first), or None; `handed` does not make a stanza a notice."""
-    return next((child for child in stanza if child.tag.startswith(_PREFIX) and child.tag != _HANDED), None)
+    return next((child for child in stanza if child.tag.startswith(_PREFIX) and child.tag != HANDED), None)
 
 
 def handed(stanza: Element) -> int | None:
@@ -544,7 +544,7 @@ def handed(stanza: Element) -> int | None:
 
     Raises ValueError if the number is malformed.
     """
-    element = stanza.find(_HANDED)
+    element = stanza.find(HANDED)
     return None if element is None else _whole(element, "n")
 
 

@@ -1,0 +1,226 @@
+"""Who is wired to whom. Builds every service, starts and drains them; the only file that knows all the others."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy.exc import OperationalError
+
+from component.checks import Check
+from component.clock import SystemClock
+from component.commands.adhoc import Adhoc
+from component.commands.chat import Chat
+from component.commands.control import Control, Hooks, InUse
+from component.commands.explain import Explain
+from component.commands.model import Asker, BadField, Row
+from component.commands.registry import Registry
+from component.ledger.engine import Database, DatabaseTooNew
+from component.ledger.facts import Ledger
+from component.ledger.queue import Queue
+from component.link.archive import Importer
+from component.link.checks import check
+from component.link.router import Router
+from component.link.server import Link
+from component.link.stream import Stream
+from component.own import Own
+from component.ports import Handler, Session
+from component.presence import commands as presence_commands
+from component.presence.service import Presence
+from component.presence.store import Store as PresenceStore
+from component.rules import addresses
+from component.rules.facts import Fact, Message
+from component.rules.presence import Rules
+from component.web.server import Metric, Web
+from config.settings import Settings
+from stanzas.jid import bare, parse_bare, split
+from stanzas.jid import parse as parse_jid
+
+log = logging.getLogger(__name__)
+
+
+class App:
+    """Rapport, built and connected. Made by `running`."""
+
+    def __init__(self, settings: Settings, database: Database, ledger: Ledger, queue: Queue, mark: Any) -> None:
+        component, defaults = settings.component, settings.presence
+        self.settings = settings
+        self.database = database
+        self.clock = SystemClock()
+        self.stream = Stream(component.jid, component.secret.get_secret_value(), component.host, component.port)
+        self.server = Link(self.stream, component.served_hosts, ledger, mark)
+        self.server.listener = self
+        self.presence = Presence(
+            self.server,
+            ledger,
+            PresenceStore(database),
+            self.clock,
+            defaults.settle,
+            Rules(defaults.sent_window, defaults.received_window, defaults.unread_max_age),
+        )
+        self.importer = Importer(self.server, ledger, component.served_hosts)
+        now = self.clock.now
+        self.explain = Explain(
+            presence_commands.explain_table(self.presence),
+            [presence_commands.explain_rows(self.presence, now)],
+        )
+        self.registry = Registry([*presence_commands.commands(self.presence, now), self.explain.command()])
+        own = Own(component.jid, self.server, Adhoc(self.registry, now), Chat(self.registry), self.asker, self._items)
+        handlers: Mapping[type, Handler] = {addresses.Own: own}
+        self.router = Router(component.jid, self.server, queue, self._address, handlers, now)
+        hooks = Hooks(self.checks, self._explain, self.importer.run)
+        self.control = Control(component.control_socket, self.registry, self._typed_asker, hooks)
+
+    async def open(self) -> None:
+        await self.presence.open()
+        await self.router.resume()
+
+    async def drain(self) -> None:
+        """Let what has begun end, and store what was handed over."""
+        await self.router.drain()
+        await self.presence.drain()
+        await self.server.handover.drain()
+
+    def asker(self, jid: str) -> Asker:
+        """Who gives a command from this JID, as the server gave it."""
+        component = self.settings.component
+        return Asker(jid, bare(jid), bare(jid) in component.admins, split(jid)[1] in component.served_hosts)
+
+    def _typed_asker(self, jid: str | None) -> Asker:
+        """Who gives a command at the command line: an admin, or the one whom the admin names. Raises ValueError."""
+        if jid is None:
+            return replace(self.asker(self.settings.component.jid), admin=True)
+        return self.asker(parse_jid(jid))
+
+    async def _explain(self, user: str, contact: str) -> Sequence[Row]:
+        return await self.explain.rows(_typed("user", user), _typed("contact", contact))
+
+    async def checks(self) -> Sequence[Check]:
+        return await check(self.stream, self.server, self.database)
+
+    def health(self) -> Mapping[str, bool]:
+        """What must hold for Rapport to do its work."""
+        hosts = {f"link {host}": self.server.linked(host) for host in sorted(self.server.served_hosts)}
+        return {"stream": self.stream.up, **hosts, "storage": self.database.healthy}
+
+    def metrics(self) -> Iterable[Metric]:
+        server = self.server
+        yield Metric("rapport_forgeries_total", "Stanzas that pretended to be the link's", self.router.forgeries.count, counts=True)
+        yield Metric("rapport_handed_over", "The last hand-over of the link that is stored", server.handover.stored)
+        yield Metric("rapport_users_shown", "Users with presence rules who are online", self.presence.online)
+        for host in sorted(server.served_hosts):
+            yield Metric("rapport_sessions", "Available sessions of the host's users", server.session_count(host), (("host", host),))
+            module = server.modules.get(host)
+            dropped = module.dropped if module else 0
+            yield Metric("rapport_dropped", "Hand-overs that found the module's buffer full", dropped, (("host", host),))
+
+    def _address(self, local: str) -> addresses.Address | None:
+        return addresses.parse(local, lambda node: False)
+
+    async def _items(self) -> Sequence[tuple[str, str]]:
+        return ()
+
+    # --- what the link tells (link.server.Listener) ---
+
+    def gated(self, host: str) -> Iterable[str]:
+        return self.presence.gated(host)
+
+    def on_session(self, session: Session, shown: Mapping[str, str] | None, true: bool) -> None:
+        self.presence.on_session(session, shown, true)
+
+    def on_gone(self, jid: str) -> None:
+        self.presence.on_gone(jid)
+
+    def on_ready(self, host: str) -> None:
+        self.presence.on_ready(host)
+
+    def on_down(self) -> None:
+        """Nothing can be shown or asked until the stream is back; everybody keeps what they know."""
+
+    def on_probe(self, contact: str, user: str) -> None:
+        self.presence.on_probe(contact, user)
+
+    def on_changed(self, user: str, what: str) -> None:
+        self.presence.on_changed(user, what)
+
+    def on_message(self, message: Message) -> None:
+        self.presence.on_message(message)
+
+    def on_stored(self, fact: Fact) -> None:
+        self.presence.on_stored(fact)
+
+
+def _typed(name: str, text: str) -> str:
+    try:
+        return parse_bare(text)
+    except ValueError as error:
+        raise BadField(name, str(error)) from None
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[App]:
+    """Rapport while it runs: opened and connecting inside, drained and closed after."""
+    database = await Database.open(settings.storage.url)
+    try:
+        ledger = await Ledger.open(database, settings.levels.half_life)
+        app = App(settings, database, ledger, Queue(database), await ledger.mark())
+        await app.open()
+        stream = asyncio.create_task(app.stream.run(app.router.take, app.server.up, app.server.down))
+        try:
+            yield app
+        finally:
+            await app.drain()
+            app.stream.close()
+            await stream
+    finally:
+        await database.close()
+
+
+def run(settings: Settings) -> int:
+    """Run the component until SIGTERM or SIGINT; the exit status."""
+    return asyncio.run(_run(settings))
+
+
+async def _run(settings: Settings) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        async with running(settings) as app:
+            await app.control.start()
+            web = Web(app.health, app.metrics)
+            try:
+                if settings.http is not None:
+                    await web.start(*settings.http.listen)
+                log.info("rapport.started component=%s hosts=%s", settings.component.jid, ",".join(settings.component.served_hosts))
+                await stop.wait()
+            finally:
+                await web.stop()
+                await app.control.stop()
+    except (DatabaseTooNew, InUse, OperationalError, OSError) as error:
+        log.critical("rapport.not_started reason=%s", " ".join(str(error).split()))
+        return 1
+    log.info("rapport.stopped")
+    return 0
+
+
+PROBE = 10.0
+"""Seconds that a check without a running component waits for the stream and the link."""
+
+
+async def probe(settings: Settings) -> Sequence[Check]:
+    """What a connection of our own finds (`rapport check` where none is running)."""
+    async with running(settings) as app:
+        await app.server.settled(PROBE)
+        return await app.checks()
+
+
+async def importing(settings: Settings, users: Sequence[str]) -> AsyncIterator[Mapping[str, Any]]:
+    """Import these users' archives with a connection of our own (`rapport import-archive` where none is running)."""
+    async with running(settings) as app:
+        await app.server.settled(PROBE)
+        async for step in app.importer.run(users):
+            yield step

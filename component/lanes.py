@@ -1,0 +1,44 @@
+"""Work for one key in order, keys side by side."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+Work = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Lanes:
+    """Runs coroutines: those of one key one after the other, in the order of `put`. What a work raises is logged, and its lane goes on."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._waiting: dict[str, deque[Work]] = {}
+        self._running: set[asyncio.Task[None]] = set()
+
+    def put(self, key: str, work: Work) -> None:
+        waiting = self._waiting.get(key)
+        if waiting is not None:
+            waiting.append(work)
+            return
+        self._waiting[key] = deque([work])
+        task = asyncio.create_task(self._run(key), name=f"{self._name}:{key}")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _run(self, key: str) -> None:
+        waiting = self._waiting[key]
+        while waiting:
+            try:
+                await waiting.popleft()()
+            except Exception:  # the boundary: a fault in one stanza's work must not stop those after it
+                log.exception("%s.fault key=%s", self._name, key)
+        del self._waiting[key]
+
+    async def drain(self) -> None:
+        """Wait until nothing is left to do."""
+        while self._running:
+            await asyncio.wait(set(self._running))

@@ -1,0 +1,404 @@
+"""S0: shows each contact the user's presence that fits their recent contact (spec/10-presence.md).
+
+Gather (roster, block list, pairs, sessions), decide (rules/presence.py), show what differs from what the contact last saw.
+A user's state is held while they opted in and have an available session; it is gathered when the first one comes.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from component.lanes import Lanes
+from component.ports import Clock, Ledger, LinkDown, Server, Session
+from component.presence.store import Settings, Store
+from component.rules.facts import Bounce, Fact, Message, Pair, Read
+from component.rules.presence import Always, Outcome, Recent, Rules, Seen, Verdict, decide, is_open, standing, tailor, truth
+from component.rules.rosters import Roster, is_blocked
+from stanzas.jid import bare, split
+
+log = logging.getLogger(__name__)
+
+NOTHING = ""
+"""The key of a contact who has seen nothing of a session."""
+
+
+@dataclass(slots=True)
+class _Contact:
+    """What passed between the user and this contact: instants, 0.0 for never."""
+
+    sent_at: float = 0.0
+    received_at: float = 0.0
+    new_at: float = 0.0
+    read_at: float = 0.0
+
+    @property
+    def unread_at(self) -> float:
+        """When the newest unread message came; an answer has read all before it."""
+        return self.new_at if self.new_at > max(self.read_at, self.sent_at) else 0.0
+
+
+@dataclass(slots=True)
+class _Shown:
+    """What contacts saw of one session, by key (rules/presence.py, Seen): those not in `keys` saw `default` (None: not known)."""
+
+    default: str | None
+    keys: dict[str, str]
+
+    def of(self, contact: str) -> str | None:
+        return self.keys.get(contact, self.default)
+
+
+@dataclass(slots=True)
+class _User:
+    settings: Settings
+    gathered: bool = False
+    roster: Roster = field(default_factory=dict)
+    viewers: dict[str, None] = field(default_factory=dict)
+    """Contacts who get the user's presence: subscribed and not blocked, in the roster's order."""
+    contacts: dict[str, _Contact] = field(default_factory=dict)
+    newest_unread: float = 0.0
+    shown: dict[str, _Shown] = field(default_factory=dict)
+    """By full JID of the session."""
+    alarm_at: float | None = None
+    """When the next verdict ends."""
+
+    def contact(self, jid: str) -> _Contact:
+        known = self.contacts.get(jid)
+        if known is None:
+            known = self.contacts[jid] = _Contact()
+        return known
+
+    def find_newest_unread(self) -> None:
+        self.newest_unread = max((contact.unread_at for contact in self.contacts.values()), default=0.0)
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What a contact sees of the user now, and why."""
+
+    contact: str
+    verdict: Verdict
+    recent: Recent
+    newest_unread: float
+    sees: Mapping[str, Seen]
+    """By full JID of the session; empty while the user is offline."""
+    hidden: str
+    """Why the contact gets no presence at all; empty if they do."""
+
+
+class Presence:
+    """The service. Its `on_…` methods are the link's listener (link/server.py); they never block."""
+
+    def __init__(self, server: Server, ledger: Ledger, store: Store, clock: Clock, settle: float, defaults: Rules) -> None:
+        self._server, self._ledger, self._store, self._clock = server, ledger, store, clock
+        self._settle = settle
+        self._defaults = defaults
+        self._settings: dict[str, Settings] = {}
+        self._users: dict[str, _User] = {}
+        self._lanes = Lanes("presence")
+
+    async def open(self) -> None:
+        self._settings = dict(await self._store.all())
+
+    async def drain(self) -> None:
+        await self._lanes.drain()
+
+    @property
+    def online(self) -> int:
+        """How many users' presence is shown now."""
+        return len(self._users)
+
+    # --- settings ---
+
+    def settings(self, user: str) -> Settings:
+        return self._settings.get(user, Settings(rules=self._defaults))
+
+    async def change(self, user: str, settings: Settings) -> None:
+        """Save the user's settings and make them true at once. Raises LinkDown if presence is switched and the server can't be told."""
+        before = self.settings(user)
+        if settings.enabled != before.enabled and not self._server.linked(split(user)[1]):
+            raise LinkDown(split(user)[1])
+        await self._store.save(user, settings)
+        self._settings[user] = settings
+        if settings.enabled and not before.enabled:
+            self._server.gate(user, True)  # the module answers with the sessions: see on_session
+        elif before.enabled and not settings.enabled:
+            self._restore(user)
+            self._server.gate(user, False)
+            self._forget(user)
+        elif user in self._users:
+            self._users[user].settings = settings
+            self.refresh(user)
+
+    async def set_always(self, user: str, who: str, outcome: Outcome | None, until: float | None) -> None:
+        """A fixed outcome for a contact (bare JID) or `group:NAME`; None ends it."""
+        settings = self.settings(user)
+        now = self._clock.now()
+        others = tuple(rule for rule in settings.always if rule.who != who and (rule.until is None or now < rule.until))
+        added = (Always(who, outcome, until),) if outcome is not None else ()
+        await self.change(user, replace(settings, always=(*others, *added)))
+
+    # --- what the link tells ---
+
+    def gated(self, host: str) -> Iterable[str]:
+        return [split(user)[0] for user, settings in self._settings.items() if settings.enabled and split(user)[1] == host]
+
+    def on_session(self, session: Session, shown: Mapping[str, str] | None, true: bool) -> None:
+        user = bare(session.jid)
+        settings = self._settings.get(user)
+        if settings is None or not settings.enabled:
+            return
+        state = self._users.get(user)
+        if state is None:
+            state = self._users[user] = _User(settings)
+            self._gather(user)
+        if shown is not None:
+            state.shown[session.jid] = _Shown(truth(session.own).key if true else None, dict(shown))
+        elif session.jid not in state.shown:
+            state.shown[session.jid] = _Shown(None, {})
+        self.refresh(user)
+
+    def on_gone(self, jid: str) -> None:
+        user = bare(jid)
+        state = self._users.get(user)
+        if state is not None:
+            state.shown.pop(jid, None)
+            if not self._server.sessions(user):
+                self._forget(user)
+
+    def on_ready(self, host: str) -> None:
+        for user in list(self._users):
+            if split(user)[1] == host:
+                self._gather(user)  # what changed while the link was down is not all told
+                self.refresh(user)
+
+    def on_down(self) -> None:
+        """Nothing is shown while the stream is down; the next hello brings what the contacts have seen."""
+
+    def on_probe(self, contact: str, user: str) -> None:
+        state = self._users.get(user)
+        if state is not None:
+            for shown in state.shown.values():
+                shown.keys[contact] = NOTHING
+            self.refresh(user, (contact,))
+
+    def on_changed(self, user: str, what: str) -> None:
+        if what == "account" and user in self._settings:
+            del self._settings[user]
+            self._forget(user)
+            self._lanes.put(user, lambda: self._store.erase(user))
+        elif user in self._users:
+            self._gather(user, pairs=False)
+
+    def on_message(self, message: Message) -> None:
+        sender, recipient = self._users.get(message.sender), self._users.get(message.recipient)
+        if sender is not None:
+            contact = sender.contact(message.recipient)
+            contact.sent_at = max(contact.sent_at, message.at)
+            self._contact_changed(message.sender, sender, message.recipient)
+        if recipient is not None:
+            contact = recipient.contact(message.sender)
+            contact.received_at = max(contact.received_at, message.at)
+            if not message.correction:
+                contact.new_at = max(contact.new_at, message.at)
+            self._contact_changed(message.recipient, recipient, message.sender)
+
+    def on_stored(self, fact: Fact) -> None:
+        match fact:
+            case Message():
+                self.on_message(fact)  # an archive import tells it only now
+            case Read():
+                self._reload_pairs(fact.reader)
+            case Bounce():
+                self._reload_pairs(fact.sender)
+                self._reload_pairs(fact.recipient)
+
+    # --- gather ---
+
+    def _gather(self, user: str, pairs: bool = True) -> None:
+        async def work() -> None:
+            state = self._users.get(user)
+            if state is None:
+                return
+            try:
+                roster = await self._server.roster(user)
+                blocks = await self._server.blocks(user)
+            except LinkDown as error:
+                log.info("presence.waits user=%s reason=%s", user, error)
+                return  # on_ready comes back to it
+            except LookupError:
+                self._forget(user)
+                return
+            if pairs or not state.gathered:
+                _merge(state, user, await self._ledger.pairs(user))
+            before, state.roster = state.viewers, roster
+            state.viewers = {item.jid: None for item in roster.values() if item.subscription.sees_me and not is_blocked(blocks, item.jid)}
+            if state.gathered:
+                _viewers_changed(state, before)
+            state.gathered = True
+            self.refresh(user)
+
+        self._lanes.put(user, work)
+
+    def _reload_pairs(self, user: str) -> None:
+        if user not in self._users:
+            return
+
+        async def work() -> None:
+            pairs = await self._ledger.pairs(user)
+            state = self._users.get(user)
+            if state is not None:
+                _replace(state, user, pairs)
+                self._unread_changed(user, state)
+                self.refresh(user, state.contacts)
+
+        self._lanes.put(user, work)
+
+    def _forget(self, user: str) -> None:
+        self._users.pop(user, None)
+        self._clock.alarm(f"presence:{user}", None, lambda: None)
+        self._clock.alarm(f"settle:{user}", None, lambda: None)
+
+    # --- decide and show ---
+
+    def _contact_changed(self, user: str, state: _User, contact: str) -> None:
+        self._unread_changed(user, state)
+        self.refresh(user, (contact,))
+
+    def _unread_changed(self, user: str, state: _User) -> None:
+        """Whether anything is unread touches all contacts in `busy` and `free`: one pass for all changes within `settle`."""
+        now = self._clock.now()
+        before = is_open(state.newest_unread, state.settings.rules.unread_max_age, now)
+        state.find_newest_unread()
+        if is_open(state.newest_unread, state.settings.rules.unread_max_age, now) != before:
+            self._clock.alarm(f"settle:{user}", now + self._settle, lambda: self.refresh(user))
+
+    def _verdict(self, state: _User, contact: str, now: float) -> Verdict:
+        known = state.contacts.get(contact)
+        recent = Recent(known.sent_at, known.received_at) if known is not None else Recent()
+        always = None
+        if state.settings.always:
+            item = state.roster.get(contact)
+            always = standing(state.settings.always, contact, item.groups if item else frozenset(), now)
+        return decide(recent, state.newest_unread, state.settings.rules, always, now)
+
+    def refresh(self, user: str, only: Iterable[str] | None = None) -> None:
+        """Decide anew for these contacts (None: all) and show each what differs from what it last saw of each session."""
+        state = self._users.get(user)
+        if state is None or not state.gathered or not self._server.linked(split(user)[1]):
+            return
+        now = self._clock.now()
+        viewers = state.viewers if only is None else [contact for contact in only if contact in state.viewers]
+        verdicts = {contact: self._verdict(state, contact, now) for contact in viewers}
+        for session in self._server.sessions(user).values():
+            self._show(session, state.shown.get(session.jid), verdicts)
+        self._set_alarm(user, state, [verdict.until for verdict in verdicts.values() if verdict.until is not None], only is None)
+
+    def _show(self, session: Session, shown: _Shown | None, verdicts: Mapping[str, Verdict]) -> None:
+        if shown is None:
+            return  # what its contacts have seen comes with the next notice
+        seen_by: dict[Outcome, tuple[Seen, list[str]]] = {}
+        for contact, verdict in verdicts.items():
+            entry = seen_by.get(verdict.outcome)
+            if entry is None:
+                entry = seen_by[verdict.outcome] = (tailor(session.own, verdict.outcome), [])
+            if shown.of(contact) != entry[0].key:
+                shown.keys[contact] = entry[0].key
+                entry[1].append(contact)
+        for seen, contacts in seen_by.values():
+            if contacts:
+                self._server.show(session, seen, contacts)
+
+    def _set_alarm(self, user: str, state: _User, ends: list[float], whole: bool) -> None:
+        """Wait for the first instant at which a verdict ends. A pass over some contacts can only bring it forward."""
+        end = min(ends, default=None)
+        if not whole and (end is None or (state.alarm_at is not None and state.alarm_at <= end)):
+            return
+        state.alarm_at = end
+        self._clock.alarm(f"presence:{user}", end, lambda: self.refresh(user))
+
+    def _restore(self, user: str) -> None:
+        """Show every contact the truth: the user opted out."""
+        state = self._users.get(user)
+        if state is None:
+            return
+        for session in self._server.sessions(user).values():
+            shown = state.shown.get(session.jid)
+            true = truth(session.own)
+            wrong = [contact for contact in state.viewers if shown is None or shown.of(contact) != true.key]
+            if wrong:
+                self._server.show(session, true, wrong)
+
+    # --- explain ---
+
+    async def explain(self, user: str, contact: str) -> Explained:
+        """What this contact sees of the user. Raises LookupError (no such user) or LinkDown."""
+        return (await self._explain(user, (contact,)))[0]
+
+    async def explain_all(self, user: str) -> list[Explained]:
+        """The same for every contact of the roster."""
+        return await self._explain(user, None)
+
+    async def _explain(self, user: str, contacts: Iterable[str] | None) -> list[Explained]:
+        settings = self.settings(user)
+        roster, blocks = await self._server.roster(user), await self._server.blocks(user)
+        state = _User(settings, roster=roster)
+        _merge(state, user, await self._ledger.pairs(user))
+        now = self._clock.now()
+        found = []
+        for contact in roster if contacts is None else contacts:
+            verdict = self._verdict(state, contact, now)
+            known = state.contacts.get(contact, _Contact())
+            sees = {
+                jid: tailor(session.own, verdict.outcome) if settings.enabled else truth(session.own)
+                for jid, session in self._server.sessions(user).items()
+            }
+            found.append(
+                Explained(
+                    contact,
+                    verdict,
+                    Recent(known.sent_at, known.received_at),
+                    state.newest_unread,
+                    sees,
+                    _hidden(roster, blocks, contact),
+                )
+            )
+        return found
+
+
+def _hidden(roster: Roster, blocks: frozenset[str], contact: str) -> str:
+    item = roster.get(contact)
+    if item is None or not item.subscription.sees_me:
+        return "not subscribed"
+    return "blocked" if is_blocked(blocks, contact) else ""
+
+
+def _merge(state: _User, user: str, pairs: Iterable[Pair]) -> None:
+    """Take the ledger's pairs into what is known: all are maxima, so that what arrived meanwhile is kept."""
+    for pair in pairs:
+        if pair.sender == user:
+            contact = state.contact(pair.recipient)
+            contact.sent_at = max(contact.sent_at, pair.last_at)
+        else:
+            contact = state.contact(pair.sender)
+            contact.received_at = max(contact.received_at, pair.last_at)
+            contact.new_at = max(contact.new_at, pair.new_at)
+            contact.read_at = max(contact.read_at, pair.read_at)
+    state.find_newest_unread()
+
+
+def _replace(state: _User, user: str, pairs: Iterable[Pair]) -> None:
+    """Put the ledger's pairs in the place of what was known of them: after a bounce a maximum can fall."""
+    for pair in pairs:
+        if pair.sender == user:
+            state.contact(pair.recipient).sent_at = pair.last_at
+        else:
+            contact = state.contact(pair.sender)
+            contact.received_at, contact.new_at, contact.read_at = pair.last_at, pair.new_at, pair.read_at
+
+
+def _viewers_changed(state: _User, before: Mapping[str, None]) -> None:
+    """Whoever came to see the user's presence, or no longer sees it, has seen nothing of it since."""
+    for contact in before.keys() ^ state.viewers.keys():
+        for shown in state.shown.values():
+            shown.keys[contact] = NOTHING

@@ -1,0 +1,100 @@
+"""Who opted in to S0, and with which rules (spec/10-presence.md). Tables `presence_users` and `presence_always`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy import Boolean, Column, Connection, Float, MetaData, String, Table, Text, delete, select
+
+from component.ledger.engine import Database
+from component.rules.presence import Always, Case, Outcome, Rules, Show
+
+metadata = MetaData()
+USERS = Table(
+    "presence_users",
+    metadata,
+    Column("user", String, primary_key=True),
+    Column("enabled", Boolean, nullable=False),
+    Column("sent_window", Float, nullable=False),
+    Column("received_window", Float, nullable=False),
+    Column("unread_max_age", Float, nullable=False),
+    Column("outcomes", Text, nullable=False),
+)
+ALWAYS = Table(
+    "presence_always",
+    metadata,
+    Column("user", String, primary_key=True),
+    Column("who", String, primary_key=True),
+    Column("outcome", String, nullable=False),
+    Column("until", Float),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One user's."""
+
+    enabled: bool = False
+    rules: Rules = field(default_factory=Rules)
+    always: tuple[Always, ...] = ()
+
+
+class Store:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def all(self) -> Mapping[str, Settings]:
+        """Every user who ever set something, by bare JID."""
+
+        def work(connection: Connection) -> dict[str, Settings]:
+            found = {row.user: Settings(row.enabled, _rules(row)) for row in connection.execute(select(USERS))}
+            for row in connection.execute(select(ALWAYS).order_by(ALWAYS.c.user, ALWAYS.c.who)):
+                settings = found.get(row.user, Settings())
+                rule = Always(row.who, Outcome(Show(row.outcome)), row.until)
+                found[row.user] = replace(settings, always=(*settings.always, rule))
+            return found
+
+        return await self._database.read(work)
+
+    async def save(self, user: str, settings: Settings) -> None:
+        rules = settings.rules
+        outcomes = {case.value: [outcome.show.value, outcome.status] for case, outcome in rules.outcomes}
+
+        def work(connection: Connection) -> None:
+            connection.execute(delete(USERS).where(USERS.c.user == user))
+            connection.execute(delete(ALWAYS).where(ALWAYS.c.user == user))
+            connection.execute(
+                USERS.insert(),
+                {
+                    "user": user,
+                    "enabled": settings.enabled,
+                    "sent_window": rules.sent_window,
+                    "received_window": rules.received_window,
+                    "unread_max_age": rules.unread_max_age,
+                    "outcomes": json.dumps(outcomes, ensure_ascii=False),
+                },
+            )
+            if settings.always:
+                connection.execute(
+                    ALWAYS.insert(),
+                    [{"user": user, "who": rule.who, "outcome": rule.outcome.show.value, "until": rule.until} for rule in settings.always],
+                )
+
+        await self._database.write(work)
+
+    async def erase(self, user: str) -> None:
+        def work(connection: Connection) -> None:
+            connection.execute(delete(USERS).where(USERS.c.user == user))
+            connection.execute(delete(ALWAYS).where(ALWAYS.c.user == user))
+
+        await self._database.write(work)
+
+
+def _rules(row: object) -> Rules:
+    outcomes: dict[str, list[str]] = json.loads(row.outcomes)  # type: ignore[attr-defined]  # a row of USERS
+    return Rules(
+        row.sent_window,  # type: ignore[attr-defined]
+        row.received_window,  # type: ignore[attr-defined]
+        row.unread_max_age,  # type: ignore[attr-defined]
+        tuple((case, Outcome(Show(outcomes[case.value][0]), outcomes[case.value][1])) for case in Case),
+    )

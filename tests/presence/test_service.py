@@ -1,0 +1,259 @@
+"""S0's service against a fake server and clock: what each contact sees, and when it changes (spec/10-presence.md)."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from component.ports import LinkDown
+from component.presence.service import Presence
+from component.presence.store import Settings
+from component.rules.facts import Bounce, Fact, Message, Read
+from component.rules.presence import Case, Outcome, Own, Rules, Show
+from tests.fakes import FakeClock, FakeLedger, FakeServer, item
+
+ALICE, BOB, CAROL = "alice@example.org", "bob@example.org", "carol@example.org"
+PHONE, DESK = f"{ALICE}/phone", f"{ALICE}/desk"
+ONLINE = Own(Show.ONLINE, (("", "here"),), 5, "caps")
+
+
+class MemoryStore:
+    """presence/store.py without a database."""
+
+    def __init__(self) -> None:
+        self.saved: dict[str, Settings] = {}
+
+    async def all(self) -> Mapping[str, Settings]:
+        return dict(self.saved)
+
+    async def save(self, user: str, settings: Settings) -> None:
+        self.saved[user] = settings
+
+    async def erase(self, user: str) -> None:
+        self.saved.pop(user, None)
+
+
+class World:
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.server = FakeServer(rosters={ALICE: {BOB: item(BOB, "both", "Friends"), CAROL: item(CAROL, "from", "Work")}})
+        self.ledger = FakeLedger()
+        self.store = MemoryStore()
+        self.presence = Presence(self.server, self.ledger, self.store, self.clock, 0.05, Rules())  # type: ignore[arg-type]
+
+    async def opt_in(self, **rules: object) -> None:
+        settings = replace(self.presence.settings(ALICE), enabled=True, rules=replace(Rules(), **rules))  # type: ignore[arg-type]
+        await self.presence.change(ALICE, settings)
+        for session in list(self.server.sessions(ALICE).values()):
+            self.presence.on_session(session, {}, True)  # the module's answer to the gate
+        await self.presence.drain()
+
+    def log_in(self, jid: str, own: Own = ONLINE, version: int = 1, shown: Mapping[str, str] | None = None) -> None:
+        session = self.server.log_in(jid, own, version)
+        self.presence.on_session(session, shown, False)
+
+    async def fact(self, fact: Fact) -> None:
+        if isinstance(fact, Message):
+            self.presence.on_message(fact)
+        self.ledger.facts.append(fact)
+        self.presence.on_stored(fact)
+        await self.presence.drain()
+
+    async def message(self, sender: str, recipient: str, stanza_id: str = "", correction: bool = False) -> None:
+        await self.fact(Message(sender, recipient, self.clock.now(), stanza_id, correction=correction))
+
+    def sees(self, contact: str, session: str = PHONE) -> str:
+        return self.server.shows(session, contact)
+
+
+@pytest.fixture
+async def world() -> World:
+    world = World()
+    world.server.log_in(PHONE, ONLINE)
+    await world.opt_in()
+    return world
+
+
+async def test_opting_in_gates_the_user_and_sends_nothing_that_contacts_already_see(world: World) -> None:
+    assert world.server.gates == {ALICE: True}
+    assert world.server.sent == []
+
+
+async def test_an_unanswered_contact_sees_away_for_the_window(world: World) -> None:
+    await world.message(BOB, ALICE)
+    assert world.sees(BOB) == "away"
+    world.clock.run(1799.9)
+    assert world.sees(BOB) == "away"
+    world.clock.run(0.1)
+    assert world.sees(BOB) == "dnd"  # the message is still unread
+
+
+async def test_an_answered_contact_sees_the_user_online(world: World) -> None:
+    await world.message(BOB, ALICE)
+    await world.message(ALICE, BOB)
+    assert world.sees(BOB) == "own"
+
+
+async def test_an_unread_message_makes_the_user_busy_for_all_others_in_one_pass(world: World) -> None:
+    await world.message(BOB, ALICE, "m1")
+    assert world.sees(CAROL) == "own"
+    world.clock.run(0.05)
+    assert world.sees(CAROL) == "dnd"
+    await world.fact(Read(ALICE, BOB, world.clock.now(), "m1"))
+    world.clock.run(0.05)
+    assert world.sees(CAROL) == "own"
+
+
+async def test_unread_messages_within_settle_cause_one_pass(world: World) -> None:
+    for _ in range(5):
+        await world.message("eve@example.net", ALICE)
+        world.clock.run(0.005)
+    world.clock.run(0.05)
+    assert [sent for sent in world.server.sent if sent[1] == CAROL] == [(PHONE, CAROL, "dnd")]
+
+
+async def test_an_unread_message_stops_counting_at_its_age(world: World) -> None:
+    await world.opt_in(unread_max_age=60.0)
+    await world.message("eve@example.net", ALICE)
+    world.clock.run(59.9)
+    assert world.sees(CAROL) == "dnd"
+    world.clock.run(0.1)
+    assert world.sees(CAROL) == "own"
+
+
+async def test_a_correction_is_activity_but_nothing_unread(world: World) -> None:
+    await world.message(BOB, ALICE, correction=True)
+    world.clock.run(1)
+    assert (world.sees(BOB), world.sees(CAROL)) == ("away", "own")
+
+
+async def test_a_bounced_message_has_never_been(world: World) -> None:
+    await world.message(ALICE, BOB, "m1")
+    await world.message(BOB, ALICE)
+    assert world.sees(BOB) == "own"
+    await world.fact(Bounce(ALICE, BOB, world.clock.now(), "m1"))
+    assert world.sees(BOB) == "away"
+
+
+async def test_a_presence_change_reaches_each_contact_as_it_should(world: World) -> None:
+    await world.message(BOB, ALICE)
+    world.clock.run(0.05)
+    world.server.sent.clear()
+    world.log_in(PHONE, Own(Show.AWAY, (("", "lunch"),), 5, "caps"), version=2)
+    assert dict((contact, word) for _jid, contact, word in world.server.sent) == {BOB: "own", CAROL: "dnd"}
+
+
+async def test_every_resource_is_tailored_on_its_own(world: World) -> None:
+    world.log_in(DESK, Own(Show.XA))
+    await world.message(BOB, ALICE)
+    assert (world.sees(BOB, PHONE), world.sees(BOB, DESK)) == ("away", "own")
+
+
+async def test_a_contact_that_comes_online_is_told_even_if_nothing_changed(world: World) -> None:
+    await world.message(BOB, ALICE)
+    world.server.sent.clear()
+    world.presence.on_probe(BOB, ALICE)
+    assert world.server.sent == [(PHONE, BOB, "away")]
+
+
+async def test_blocked_contacts_are_shown_nothing_and_get_one_presence_when_unblocked(world: World) -> None:
+    world.server.blocked[ALICE] = {"example.net", CAROL}
+    world.presence.on_changed(ALICE, "blocks")
+    await world.presence.drain()
+    await world.message(BOB, ALICE)
+    world.clock.run(1)
+    assert [sent for sent in world.server.sent if sent[1] == CAROL] == []
+    world.server.blocked[ALICE] = set()
+    world.presence.on_changed(ALICE, "blocks")
+    await world.presence.drain()
+    assert [sent for sent in world.server.sent if sent[1] == CAROL] == [(PHONE, CAROL, "dnd")]
+
+
+async def test_only_contacts_who_are_subscribed_are_shown_anything(world: World) -> None:
+    world.server.rosters[ALICE][BOB] = item(BOB, "to")
+    world.presence.on_changed(ALICE, "roster")
+    await world.presence.drain()
+    await world.message(BOB, ALICE)
+    assert [sent for sent in world.server.sent if sent[1] == BOB] == []
+
+
+async def test_a_new_subscriber_is_shown_what_fits(world: World) -> None:
+    world.server.rosters[ALICE]["dave@example.org"] = item("dave@example.org", "from")
+    world.presence.on_changed(ALICE, "roster")
+    await world.presence.drain()
+    assert world.server.sent == [(PHONE, "dave@example.org", "own")]
+
+
+async def test_an_always_rule_ends_at_its_time(world: World) -> None:
+    await world.presence.set_always(ALICE, BOB, Outcome(Show.XA), world.clock.now() + 10)
+    assert world.sees(BOB) == "xa"
+    world.clock.run(9.9)
+    assert world.sees(BOB) == "xa"
+    world.clock.run(0.1)
+    assert world.sees(BOB) == "own"
+
+
+async def test_a_group_rule_follows_the_roster(world: World) -> None:
+    await world.presence.set_always(ALICE, "group:Friends", Outcome(Show.DND), None)
+    assert (world.sees(BOB), world.sees(CAROL)) == ("dnd", "own")
+    world.server.rosters[ALICE][BOB] = item(BOB, "both")
+    world.presence.on_changed(ALICE, "roster")
+    await world.presence.drain()
+    assert world.sees(BOB) == "own"
+
+
+async def test_opting_out_restores_the_truth_to_those_who_saw_something_else(world: World) -> None:
+    await world.message(BOB, ALICE)
+    world.server.sent.clear()
+    await world.presence.change(ALICE, replace(world.presence.settings(ALICE), enabled=False))
+    assert world.server.sent == [(PHONE, BOB, "own")]
+    assert world.server.gates == {ALICE: False}
+    assert world.clock.waiting == 0
+
+
+async def test_switching_while_the_link_is_down_changes_nothing(world: World) -> None:
+    world.server.up = False
+    with pytest.raises(LinkDown):
+        await world.presence.change(ALICE, replace(world.presence.settings(ALICE), enabled=False))
+    assert world.presence.settings(ALICE).enabled
+    assert world.store.saved[ALICE].enabled
+
+
+async def test_after_a_restart_nobody_is_sent_what_they_already_saw(world: World) -> None:
+    await world.message(BOB, ALICE)
+    world.clock.run(1)
+    again = World()
+    again.store, again.ledger, again.clock, again.server = world.store, world.ledger, world.clock, world.server
+    again.presence = Presence(world.server, world.ledger, world.store, world.clock, 0.05, Rules())  # type: ignore[arg-type]
+    await again.presence.open()
+    keys = {contact: world.server.key(PHONE, contact) for contact in (BOB, CAROL)}
+    world.server.sent.clear()
+    again.log_in(PHONE, shown=keys)
+    again.presence.on_ready("example.org")
+    await again.presence.drain()
+    assert world.server.sent == []
+    assert again.sees(BOB) == "away"
+
+
+async def test_the_users_state_is_dropped_with_the_last_session(world: World) -> None:
+    await world.message(BOB, ALICE)
+    world.server.log_out(PHONE)
+    world.presence.on_gone(PHONE)
+    assert world.clock.waiting == 0
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+async def test_the_order_in_which_old_facts_arrive_does_not_matter(world: World, order: tuple[int, ...]) -> None:
+    now = world.clock.now()
+    facts = [Message(BOB, ALICE, now - 30), Message(ALICE, BOB, now - 20), Message(BOB, ALICE, now - 10)]
+    for index in order:
+        await world.fact(facts[index])
+    world.clock.run(1)
+    assert (world.sees(BOB), world.sees(CAROL)) == ("own", "dnd")
+
+
+async def test_the_users_own_outcomes_and_texts_are_used(world: World) -> None:
+    outcomes = tuple((case, Outcome(Show.XA, "Later") if case is Case.UNANSWERED else Outcome(Show.ONLINE)) for case in Case)
+    await world.opt_in(outcomes=outcomes)
+    await world.message(BOB, ALICE)
+    assert world.sees(BOB) == "xa"
