@@ -19,6 +19,7 @@ from config.values import (
     Flag,
     HalfLife,
     HttpUser,
+    Image,
     Listen,
     MemberJid,
     Misplaced,
@@ -168,8 +169,8 @@ class Virtual(Table):
         "away",
         "dnd",
     )
-    avatar: ConfigPath | None = None
-    """A PNG or JPEG file, for the vCard."""
+    avatar: Image | None = None
+    """A PNG, JPEG, GIF or WebP file of up to 64 KiB, for the vCard."""
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:

@@ -3,6 +3,7 @@
 Numbers and booleans are strict, so that `port = "5347"` or `capacity = true` is an error and no guess.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -16,6 +17,9 @@ from stanzas import jid
 from stanzas.text import is_clean
 
 DAY = 86_400.0
+AVATAR_MOST = 65_536
+"""Bytes of an avatar: it travels in one stanza, as base64."""
+_IMAGE = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP", re.DOTALL)
 RESERVED = frozenset({"rapport"})
 """Local parts of the component domain that are Rapport's own (spec/00-overview.md, Addresses)."""
 
@@ -106,6 +110,19 @@ def _path(value: object, info: ValidationInfo) -> Path:
     return config_file(info).absolute().parent / text
 
 
+def _image(path: Path) -> Path:
+    try:
+        with path.open("rb") as file:
+            content = file.read(AVATAR_MOST + 1)
+    except OSError as error:
+        raise ValueError(f"{str(path)!r} can't be read: {error.strerror}") from None
+    if len(content) > AVATAR_MOST:
+        raise ValueError(f"{str(path)!r} is larger than {AVATAR_MOST // 1024} KiB")
+    if not _IMAGE.match(content):
+        raise ValueError(f"{str(path)!r} is no PNG, JPEG, GIF or WebP")
+    return path
+
+
 def _member(text: str) -> str:
     member = jid.parse(text)
     if not jid.split(member)[0]:
@@ -183,6 +200,7 @@ Node = Annotated[str, AfterValidator(node)]
 WorkingHours = Annotated[hours.Hours, BeforeValidator(_hours)]
 ConfigPath = Annotated[Path, BeforeValidator(_path)]
 """Absolute; a relative one is beside the config file."""
+Image = Annotated[Path, BeforeValidator(_path), AfterValidator(_image)]
 Address = Annotated[Listen, BeforeValidator(_listen)]
 Database = Annotated[str, AfterValidator(_database)]
 Site = Annotated[str, AfterValidator(_site)]

@@ -62,10 +62,14 @@ def parse_domain(text: str) -> str:
 def parse_local(text: str) -> str:
     """The normalised local part that a person means (`Shop` → `shop`). Raises ValueError."""
     typed = text.strip()
+    refusal = ValueError(f"{typed!r} can't be the local part of a JID")
     try:
-        return JID(f"{typed}@localhost").local
+        jid = JID(f"{typed}@localhost")
     except InvalidJID:
-        raise ValueError(f"{typed!r} can't be the local part of a JID") from None
+        raise refusal from None
+    if jid.domain != "localhost" or jid.resource:
+        raise refusal
+    return jid.local
 
 
 def bare(jid: str) -> str:

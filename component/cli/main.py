@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -123,7 +124,7 @@ def admin(context: typer.Context, config: Config = None) -> None:
         _fail(words.unknown(node, known))
     if helped:
         output.note(f"{words.usage(known[node])}\n{known[node].title}. {known[node].help}")
-        output.table(words.described(known[node]))
+        output.table(words.described(known[node].fields))
         return
     values = words.texts(known[node], rest)
     _show(asyncio.run(ask.post(socket, "/command", {"node": node, "asker": None, "values": values})))
@@ -155,12 +156,13 @@ def _settings(config: Path | None) -> Settings:
     return load(config or next((path for path in DEFAULTS if path.exists()), DEFAULTS[0]))
 
 
-def _show(answer: dict[str, Any]) -> None:
-    said = answer.get("ask", answer)
-    if said["note"]:
-        output.note(said["note"])
-    output.table(said.get("rows", ()))
-    if "ask" in answer:
+def _show(answer: Mapping[str, Any]) -> None:
+    if answer.get("note"):
+        output.note(answer["note"])
+    output.table(answer.get("rows", ()))
+    if more := answer.get("ask"):
+        output.note(f"{more['note']}\nNothing is done yet. To go on, give the same command with:")
+        output.table(words.described(map(words.Field.of, more["fields"])))
         raise typer.Exit(1)
 
 

@@ -93,10 +93,10 @@ def usage(command: Command) -> str:
     return " ".join(parts)
 
 
-def described(command: Command) -> list[tuple[str, str]]:
+def described(fields: Iterable[Field]) -> list[tuple[str, str]]:
     """A row for each field: its option; what it is, and what it takes."""
     rows = []
-    for field in command.fields:
+    for field in fields:
         said = [field.label, field.help, f"one of {', '.join(field.options)}" if field.options else ""]
         rows.append((field.option, "; ".join(filter(None, said))))
     return rows
