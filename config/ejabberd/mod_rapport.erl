@@ -1,0 +1,1344 @@
+%%%----------------------------------------------------------------------
+%%% File    : mod_rapport.erl
+%%% Purpose : The server's half of the link to the Rapport component
+%%%
+%%% The contract is docs/link.md; the sections below follow its order.
+%%%
+%%% One gen_server owns the counter, the queue and everything that is written
+%%% to the component. What is known of a session belongs to its own c2s
+%%% process, which does `show' too: so a contact gets what is shown, the
+%%% user's own presence and the end of the session in the order in which they
+%%% came about. The hooks read ets tables, and who is gated from Mnesia.
+%%%----------------------------------------------------------------------
+-module(mod_rapport).
+-behaviour(gen_mod).
+-behaviour(gen_server).
+
+%% gen_mod
+-export([start/2, stop/1, reload/3, depends/2, mod_opt_type/1, mod_options/1, mod_doc/0]).
+%% gen_server
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2, code_change/3]).
+%% hooks
+-export([component_send_packet/1, filter_packet/1, sm_receive_packet/1,
+         user_send_packet/1, user_receive_packet/1, offline_message/1, pubsub_publish_item/6,
+         roster_in_subscription/2, remove_user/2,
+         c2s_self_presence/1, c2s_handle_cast/2, c2s_copy_session/2, c2s_terminated/2, c2s_buried/2]).
+
+-include("logger.hrl").
+-include("xmpp.hrl").
+-include("mod_roster.hrl").
+-include("mod_privacy.hrl").
+
+-define(NS_LINK, <<"urn:x-rapport:link:0">>).
+-define(VERSION, <<"0">>).
+-define(NS_EME, <<"urn:xmpp:eme:0">>).
+-define(NS_OMEMO, <<"urn:xmpp:omemo:2">>).
+-define(NS_AXOLOTL, <<"eu.siacs.conversations.axolotl">>).
+-define(NS_FASTEN, <<"urn:xmpp:fasten:0">>).
+-define(NS_MDS, <<"urn:xmpp:mds:displayed:0">>).
+
+-define(COALESCE, 50).          %% ms in which changes of one user become one notice
+-define(FORGERY_LOG, 60000).    %% ms between two log lines about one forger
+-define(MEMORY, 10000).         %% ids of `once', and tapped remote messages, that are remembered
+-define(HISTORY_MAX, 1000).     %% entries of one page of history
+-define(NOTHING, <<"nothing">>). %% the key of what the component can't know: it showed something else, or nothing
+-define(KEPT, {?MODULE, 1}).    %% names the state that outlives a hot reload, and its shape
+
+-type session_key() :: {Server :: binary(), User :: binary(), Resource :: binary()}.
+-type microseconds() :: integer().
+
+%% Mnesia, on disc: who opted in.
+-record(rapport_gate, {us :: {binary(), binary()}, since :: integer()}).
+
+%% ets rapport_session: the sessions that are available; written by the session's own process.
+-record(session, {key              :: session_key() | '_',
+                  pid              :: pid() | '_',
+                  v                :: pos_integer() | '_',
+                  truth            :: boolean() | '_',
+                  held             :: boolean() | '_',
+                  presence         :: presence() | '_'}).
+
+%% ets rapport_shown: what a contact was shown of a session, in place of what the server sent.
+-record(shown, {id                 :: {session_key(), ljid() | '_'} | '_',
+                key                :: binary() | '_',
+                offline = false    :: boolean() | '_'}).
+
+-record(show, {session             :: session_key(),
+               v                   :: integer(),
+               as                  :: own | offline | undefined | chat | away | xa | dnd,
+               key                 :: binary(),
+               status              :: [#text{}],
+               to                  :: [ljid()]}).
+
+-record(host, {ready = false       :: boolean(),
+               timer               :: reference() | undefined,
+               named = #{}         :: #{binary() => true}}).
+
+%% In the queue: a notice, or a stanza to one of the component's own addresses (uncounted: N is undefined).
+-type item() :: {N :: pos_integer() | undefined, notice | own, stanza()}.
+
+-record(state, {component          :: binary(),
+                grace              :: pos_integer(),
+                buffer             :: pos_integer(),
+                epoch              :: binary(),
+                counter = 0        :: non_neg_integer(),
+                queue = queue:new() :: queue:queue(item()),
+                size = 0           :: non_neg_integer(),
+                dropped = 0        :: non_neg_integer(),
+                hosts = #{}        :: #{binary() => #host{}},
+                link               :: pid() | undefined,
+                greeted = []       :: [binary()],
+                refused            :: pid() | undefined,
+                gave_up = false    :: boolean(),
+                away_timer         :: reference() | undefined,
+                stall_timer        :: reference() | undefined,
+                changed = #{}      :: #{tuple() => true},
+                forgers = #{}      :: #{jid:ljid() => non_neg_integer()}}).
+
+%%%===================================================================
+%%% gen_mod
+%%%===================================================================
+-spec start(binary(), gen_mod:opts()) -> ok | {error, any()}.
+start(Host, Opts) ->
+    case gen_mod:start_child(?MODULE, Host, Opts, ?MODULE) of
+        {ok, _} -> ok;
+        {error, {already_started, _}} -> ok
+    end,
+    gen_server:call(?MODULE, {add_host, Host, Opts}).
+
+-spec stop(binary()) -> ok.
+stop(Host) ->
+    gen_server:call(?MODULE, {remove_host, Host}),
+    case gen_mod:is_loaded_elsewhere(Host, ?MODULE) of
+        true -> ok;
+        false -> gen_mod:stop_child(?MODULE)
+    end.
+
+-spec reload(binary(), gen_mod:opts(), gen_mod:opts()) -> ok | {error, any()}.
+reload(Host, NewOpts, OldOpts) ->
+    case gen_mod:is_equal_opt(component, NewOpts, OldOpts) of
+        true ->
+            gen_server:call(?MODULE, {set_bounds, NewOpts});
+        {false, _, _} ->
+            stop(Host),
+            start(Host, NewOpts)
+    end.
+
+%% What we hook after, or ask, is started before us.
+-spec depends(binary(), gen_mod:opts()) -> [{module(), hard | soft}].
+depends(_Host, _Opts) ->
+    [{Module, soft} || Module <- [mod_roster, mod_shared_roster, mod_privacy, mod_blocking, mod_mam, mod_offline,
+                                  mod_carboncopy, mod_pubsub, mod_stream_mgmt]].
+
+-spec mod_opt_type(atom()) -> econf:validator().
+mod_opt_type(component) -> econf:domain();
+mod_opt_type(grace) -> econf:timeout(second);
+mod_opt_type(buffer) -> econf:pos_int().
+
+-spec mod_options(binary()) -> [atom() | {atom(), any()}].
+mod_options(_Host) ->
+    [component,
+     {grace, timer:seconds(30)},
+     {buffer, 10000}].
+
+-spec mod_doc() -> map().
+mod_doc() ->
+    #{desc => <<"The server's half of Rapport: it gives the component 'component' what docs/link.md names.">>,
+      opts =>
+          [{component, #{value => "Domain", desc => <<"The domain of the Rapport component.">>}},
+           {grace, #{value => "timeout()",
+                     desc => <<"How long the component may be away until plain XMPP runs. Default: '30 s'.">>}},
+           {buffer, #{value => "Number",
+                      desc => <<"How many items are kept until the component has stored them. Default: '10000'.">>}}],
+      example => ["modules:", "  mod_rapport:", "    component: rapport.example.org"]}.
+
+host_hooks() ->
+    [{user_send_packet, user_send_packet, 400},             %% mod_mam archives at 88, strips what it added at 500
+     {user_receive_packet, user_receive_packet, 95},        %% after mod_mam (88) and mod_carboncopy (89)
+     {offline_message_hook, offline_message, 60},           %% after mod_mam (49) and mod_offline (50), before the bounce
+     {sm_receive_packet, sm_receive_packet, 90},
+     {pubsub_publish_item, pubsub_publish_item, 50},
+     {roster_in_subscription, roster_in_subscription, 90},
+     {remove_user, remove_user, 90},
+     {c2s_self_presence, c2s_self_presence, 110},           %% after all that change it
+     {c2s_handle_cast, c2s_handle_cast, 50},
+     {c2s_copy_session, c2s_copy_session, 90},
+     {c2s_terminated, c2s_terminated, 90},                  %% the server says unavailable at 100
+     {c2s_terminated, c2s_buried, 110}].
+
+global_hooks() ->
+    [{component_send_packet, component_send_packet, 50},
+     {filter_packet, filter_packet, 100}].
+
+%%%===================================================================
+%%% gen_server
+%%%===================================================================
+init([Host, Opts]) ->
+    process_flag(trap_exit, true),
+    ejabberd_mnesia:create(?MODULE, rapport_gate,
+                           [{disc_copies, [node()]}, {attributes, record_info(fields, rapport_gate)}]),
+    Component = gen_mod:get_opt(component, Opts),
+    ets:new(rapport, [named_table, public, {read_concurrency, true}]),
+    ets:new(rapport_session, [named_table, public, ordered_set, {keypos, #session.key}, {read_concurrency, true}]),
+    ets:new(rapport_shown, [named_table, public, ordered_set, {keypos, #shown.id}]),
+    ets:new(rapport_memory, [named_table, public]),
+    ets:insert(rapport, {component, Component}),
+    %% Whatever changes a roster or a list, be it an admin's command: only Mnesia can tell.
+    [mnesia:subscribe({table, Table, simple}) || Table <- [roster, privacy, sr_group, sr_user],
+                                                 lists:member(Table, mnesia:system_info(tables))],
+    State = restore(Component, #state{component = Component,
+                                      grace = gen_mod:get_opt(grace, Opts),
+                                      buffer = gen_mod:get_opt(buffer, Opts),
+                                      epoch = p1_rand:get_string()}),
+    %% More than the host that is being started only after a crash.
+    Hosts = lists:usort([Host | [H || H <- ejabberd_option:hosts(), gen_mod:is_loaded(H, ?MODULE)]]),
+    {ok, lists:foldl(fun add_host/2, wait_while_away(State), Hosts)}.
+
+handle_call({add_host, Host, Opts}, _From, #state{component = Component} = State) ->
+    case gen_mod:get_opt(component, Opts) of
+        Component ->
+            {reply, ok, add_host(Host, State)};
+        Other ->
+            ?ERROR_MSG("mod_rapport of ~ts: component is ~ts, but another host's is ~ts; all must have the same",
+                       [Host, Other, Component]),
+            {reply, {error, {component, Other}}, State}
+    end;
+handle_call({remove_host, Host}, _From, #state{hosts = Hosts} = State) ->
+    [ejabberd_hooks:delete(Hook, Host, ?MODULE, Function, Priority) || {Hook, Function, Priority} <- host_hooks()],
+    ets:delete(rapport, {host, Host}),
+    {reply, ok, State#state{hosts = maps:remove(Host, Hosts)}};
+handle_call({set_bounds, Opts}, _From, State) ->
+    {reply, ok, State#state{grace = gen_mod:get_opt(grace, Opts), buffer = gen_mod:get_opt(buffer, Opts)}};
+handle_call(Request, From, State) ->
+    ?WARNING_MSG("Unexpected call from ~p: ~p", [From, Request]),
+    {noreply, State}.
+
+handle_cast({link, Stream, Host, Element}, State) ->
+    {noreply, from_component(Element, Stream, Host, State)};
+handle_cast({count, Host, El}, State) ->
+    {noreply, count(Host, El, State)};
+handle_cast({own, Pkt}, State) ->
+    {noreply, to_own_address(Pkt, State)};
+handle_cast({tell, Host, El}, State) ->
+    tell(Host, El, State),
+    {noreply, State};
+handle_cast({session, {Host, _, _} = Key, V, El}, State) ->
+    %% Of an older one nobody need know: a newer is on its way.
+    case ets:lookup(rapport_session, Key) of
+        [#session{v = V}] -> tell(Host, El, State);
+        _ -> ok
+    end,
+    {noreply, State};
+handle_cast({changed, Change}, State) ->
+    {noreply, changed(Change, State)};
+handle_cast({forged, Sender}, State) ->
+    {noreply, forged(Sender, State)};
+handle_cast(Msg, State) ->
+    ?WARNING_MSG("Unexpected cast: ~p", [Msg]),
+    {noreply, State}.
+
+handle_info({'DOWN', _, process, Stream, _}, #state{link = Stream} = State) ->
+    {noreply, link_lost(State)};
+handle_info({'DOWN', _, process, Stream, _}, #state{refused = Stream} = State) ->
+    {noreply, wait_while_away(State#state{refused = undefined})};
+handle_info({'DOWN', _, process, _, _}, State) ->
+    {noreply, State};
+handle_info({timeout, Timer, away}, #state{away_timer = Timer} = State) ->
+    ?WARNING_MSG("Rapport has been away for ~B s: what waits for it bounces", [State#state.grace div 1000]),
+    {noreply, give_up(State#state{away_timer = undefined})};
+handle_info({timeout, Timer, stalled}, #state{stall_timer = Timer} = State) ->
+    ?WARNING_MSG("Rapport has acknowledged nothing for ~B s", [State#state.grace div 1000]),
+    State1 = give_up(State#state{stall_timer = undefined}),
+    {noreply, lists:foldl(fun open_gates/2, State1, maps:keys(State1#state.hosts))};
+handle_info({timeout, Timer, {no_link, Host}}, #state{hosts = Hosts} = State) ->
+    case Hosts of
+        #{Host := #host{timer = Timer}} -> {noreply, open_gates(Host, State)};
+        _ -> {noreply, State}
+    end;
+handle_info({flush, Change}, State) ->
+    {noreply, flush_change(Change, State)};
+handle_info({forgery_log, Sender}, State) ->
+    {noreply, log_forgeries(Sender, State)};
+handle_info({mnesia_table_event, Event}, State) ->
+    {noreply, lists:foldl(fun changed/2, State, changes(Event))};
+handle_info(Info, State) ->
+    ?WARNING_MSG("Unexpected info: ~p", [Info]),
+    {noreply, State}.
+
+%% Across a hot reload the counter goes on, so that the component's acknowledgements stay true.
+terminate(_Reason, State) ->
+    [ejabberd_hooks:delete(Hook, ?MODULE, Function, Priority) || {Hook, Function, Priority} <- global_hooks()],
+    Tables = [{Table, ets:tab2list(Table)} || Table <- [rapport_session, rapport_shown, rapport_memory]],
+    application:set_env(ejabberd, ?MODULE, {?KEPT, State, Tables}).
+
+code_change(_OldVsn, State, _Extra) ->
+    {ok, State}.
+
+restore(Component, New) ->
+    Kept = application:get_env(ejabberd, ?MODULE, none),
+    application:unset_env(ejabberd, ?MODULE),
+    case Kept of
+        {?KEPT, #state{component = Component} = Old, Tables} ->
+            [ets:insert(Table, Rows) || {Table, Rows} <- Tables],
+            New#state{epoch = Old#state.epoch, counter = Old#state.counter, dropped = Old#state.dropped,
+                      queue = Old#state.queue, size = Old#state.size};
+        _ ->
+            New
+    end.
+
+add_host(Host, #state{hosts = Hosts} = State) when is_map_key(Host, Hosts) ->
+    State;
+add_host(Host, #state{hosts = Hosts, component = Component} = State) ->
+    ets:insert(rapport, {{host, Host}, held}),
+    [ejabberd_hooks:add(Hook, Host, ?MODULE, Function, Priority) || {Hook, Function, Priority} <- host_hooks()],
+    [ejabberd_hooks:add(Hook, ?MODULE, Function, Priority) || {Hook, Function, Priority} <- global_hooks()],
+    learn_sessions(Host),
+    State1 = wait_for_link(Host, State#state{hosts = Hosts#{Host => #host{}}}),
+    case ejabberd_router:is_my_route(Component) of
+        true -> pass(notice(Host, el(<<"renew">>), State1));
+        false -> ok
+    end,
+    State1.
+
+%%%===================================================================
+%%% What the component says
+%%%===================================================================
+-spec component_send_packet({stanza() | drop, map()}) -> {stanza() | drop, map()}.
+component_send_packet({drop, _} = Acc) ->
+    Acc;
+component_send_packet({Pkt, #{remote_server := Domain} = Stream} = Acc) ->
+    case component() of
+        Domain -> {from_own_stream(Pkt, xmpp:get_from(Pkt), xmpp:get_to(Pkt)), Stream};
+        _ -> Acc
+    end;
+component_send_packet(Acc) ->
+    Acc.
+
+from_own_stream(Pkt, #jid{luser = <<>>, lresource = <<>>}, #jid{luser = <<>>, lserver = Host, lresource = <<>>}) ->
+    case served(Host) andalso [El || El <- xmpp:get_els(Pkt), is_link_element(El), xmpp:get_name(El) /= <<"once">>] of
+        [_ | _] = Elements ->
+            link_stanza(Pkt, Host, Elements),
+            drop;
+        _ ->
+            unless_seen(Pkt)
+    end;
+from_own_stream(Pkt, _From, _To) ->
+    unless_seen(Pkt).
+
+link_stanza(#message{type = Type}, Host, Elements) when Type /= error ->
+    [gen_server:cast(?MODULE, {link, self(), Host, parse(El, Host)}) || El <- Elements];
+link_stanza(#iq{type = Type} = IQ, Host, [Request]) when Type == get; Type == set ->
+    Stream = self(),
+    proc_lib:spawn(fun() -> Stream ! {route, answer(IQ, parse_request(Type, Request), Host)} end);
+link_stanza(_, _, _) ->
+    ok.
+
+%% The element as a term; whatever can't be understood is {refused, Name, Reason}.
+parse(El, Host) ->
+    try
+        notice_of(xmpp:get_name(El), El, Host)
+    catch
+        throw:Reason -> {refused, xmpp:get_name(El), Reason}
+    end.
+
+notice_of(<<"hello">>, El, _Host) ->
+    {hello, attr(<<"version">>, El), attr(<<"epoch">>, El), optional_integer(<<"h">>, El)};
+notice_of(<<"gate">>, El, _Host) ->
+    On = case attr(<<"on">>, El) of
+             <<"1">> -> true;
+             <<"0">> -> false;
+             _ -> throw(<<"on is neither 0 nor 1">>)
+         end,
+    {gate, On, [user(<<"name">>, User) || User <- children(<<"user">>, El)]};
+notice_of(<<"ready">>, _El, _Host) ->
+    ready;
+notice_of(<<"ack">>, El, _Host) ->
+    {ack, integer(<<"h">>, El)};
+notice_of(<<"show">>, El, Host) ->
+    case jid(<<"jid">>, El) of
+        {User, Host, Resource} when User /= <<>>, Resource /= <<>> ->
+            #show{session = {Host, User, Resource},
+                  v = integer(<<"v">>, El),
+                  as = shown_as(attr(<<"as">>, El)),
+                  key = attr(<<"key">>, El),
+                  status = [#text{lang = attr(<<"xml:lang">>, S), data = fxml:get_tag_cdata(S)}
+                            || S <- children(<<"status">>, El)],
+                  to = [jid:remove_resource(jid(<<"jid">>, To)) || To <- children(<<"to">>, El)]};
+        _ ->
+            throw(<<"jid is no full JID of this host">>)
+    end;
+notice_of(_, _El, _Host) ->
+    throw(<<"unknown element">>).
+
+shown_as(<<"online">>) -> undefined;
+shown_as(<<"own">>) -> own;
+shown_as(<<"offline">>) -> offline;
+shown_as(<<"chat">>) -> chat;
+shown_as(<<"away">>) -> away;
+shown_as(<<"xa">>) -> xa;
+shown_as(<<"dnd">>) -> dnd;
+shown_as(_) -> throw(<<"as is no known presence">>).
+
+%%% --- 1. Start ---
+
+from_component(_Element, Stream, _Host, #state{refused = Stream} = State) ->
+    State;
+from_component({hello, ?VERSION, Epoch, H}, Stream, Host, State) ->
+    hello(Epoch, H, Host, take_link(Stream, State));
+from_component({hello, Version, _, _}, Stream, Host, State) ->
+    ?ERROR_MSG("Rapport speaks version '~ts' of the link, mod_rapport of ~ts version '~ts': refused",
+               [Version, Host, ?VERSION]),
+    write(Stream, notice(Host, el(<<"refused">>, [{<<"version">>, ?VERSION}, {<<"asked">>, Version}]), State)),
+    refuse_stream(Stream, State);
+from_component({refused, Name, Reason}, Stream, Host, State) ->
+    write(Stream, notice(Host, el(<<"refused">>, [{<<"name">>, Name}, {<<"reason">>, Reason}]), State)),
+    State;
+from_component(Element, Stream, Host, #state{link = Stream} = State) ->
+    obey(Element, Host, State);
+from_component(_Element, _Stream, _Host, State) ->
+    %% Its hello got lost with a former process of ours: it has our <renew/>.
+    State.
+
+%% The newest stream is the component's: an older one is half-open, or another Rapport.
+take_link(Stream, #state{link = Stream} = State) ->
+    State;
+take_link(Stream, #state{link = Old} = State) ->
+    monitor(process, Stream),
+    State1 = case Old of
+                 undefined ->
+                     State;
+                 _ ->
+                     ejabberd_service:send(Old, xmpp:serr_conflict(<<"Replaced by a new stream">>, <<"en">>)),
+                     link_lost(State)
+             end,
+    State1#state{link = Stream, greeted = []}.
+
+hello(Epoch, H, Host, #state{link = Stream, greeted = Greeted, hosts = Hosts} = State) ->
+    State1 = case State of
+                 #state{epoch = Epoch} when is_integer(H) -> drop_stored(H, State);
+                 _ -> State
+             end,
+    write(Stream, notice(Host, hello_el(State1), State1)),
+    %% The queue is one for all hosts: the first that is greeted on a stream hands it over.
+    case Greeted == [] orelse lists:member(Host, Greeted) of
+        true -> [write(Stream, ready_item(Item)) || Item <- queue:to_list(State1#state.queue)];
+        false -> ok
+    end,
+    State2 = State1#state{greeted = [Host | Greeted], gave_up = false, away_timer = cancel(State1#state.away_timer),
+                          hosts = Hosts#{Host => (maps:get(Host, Hosts))#host{ready = false, named = #{}}}},
+    watch_stall(wait_for_link(Host, forget_uncounted(State2))).
+
+hello_el(#state{epoch = Epoch, grace = Grace, buffer = Buffer, dropped = Dropped}) ->
+    el(<<"hello">>, [{<<"version">>, ?VERSION},
+                     {<<"epoch">>, Epoch},
+                     {<<"server">>, <<"ejabberd ", (ejabberd_option:version())/binary>>},
+                     {<<"grace">>, integer_to_binary(Grace div 1000)},
+                     {<<"buffer">>, integer_to_binary(Buffer)},
+                     {<<"dropped">>, integer_to_binary(Dropped)}]).
+
+%% Without the link the component is one as any other: what is for it goes to it.
+refuse_stream(Stream, State) ->
+    monitor(process, Stream),
+    State1 = case State of
+                 #state{link = Stream} -> link_lost(State);
+                 _ -> State
+             end,
+    [pass(Pkt) || {_, own, Pkt} <- queue:to_list(State1#state.queue)],
+    State2 = keep_items(fun({_, Kind, _}) -> Kind == notice end, State1),
+    State2#state{refused = Stream, gave_up = false, away_timer = cancel(State2#state.away_timer)}.
+
+link_lost(#state{hosts = Hosts} = State) ->
+    ?INFO_MSG("Rapport's link is down, ~B items wait", [State#state.size]),
+    Down = State#state{link = undefined, stall_timer = cancel(State#state.stall_timer),
+                       hosts = maps:map(fun(_, Host) -> Host#host{ready = false} end, Hosts)},
+    lists:foldl(fun wait_for_link/2, wait_while_away(Down), maps:keys(Hosts)).
+
+wait_while_away(#state{away_timer = undefined, gave_up = false, grace = Grace} = State) ->
+    State#state{away_timer = erlang:start_timer(Grace, self(), away)};
+wait_while_away(State) ->
+    State.
+
+%% The gates of a host hold for the grace without its link.
+wait_for_link(Name, #state{hosts = Hosts, grace = Grace} = State) ->
+    case {maps:get(Name, Hosts), is_open(Name)} of
+        {#host{timer = undefined} = Host, false} ->
+            Timer = erlang:start_timer(Grace, self(), {no_link, Name}),
+            State#state{hosts = Hosts#{Name => Host#host{timer = Timer}}};
+        _ ->
+            State
+    end.
+
+obey({gate, On, Users}, Name, #state{hosts = Hosts} = State) ->
+    #host{ready = Ready, named = Named} = Host = maps:get(Name, Hosts),
+    lists:foreach(fun(User) -> gate(On, User, Name, Ready) end, Users),
+    Named1 = case On of
+                 true -> maps:merge(Named, maps:from_keys(Users, true));
+                 false -> maps:without(Users, Named)
+             end,
+    State#state{hosts = Hosts#{Name => Host#host{named = Named1}}};
+obey(ready, Name, #state{hosts = Hosts} = State) ->
+    #host{named = Named, timer = Timer} = maps:get(Name, Hosts),
+    {Gated, Unnamed} = lists:partition(fun(User) -> is_map_key(User, Named) end, gated_users(Name)),
+    lists:foreach(fun(User) -> gate(false, User, Name, false) end, Unnamed),
+    close_gates(Name, Gated),
+    cancel(Timer),
+    State1 = State#state{hosts = Hosts#{Name => #host{ready = true}}},
+    [tell(Name, session_el(Session, is_gated(Session)), State1) || Session <- sessions({Name, '_', '_'})],
+    tell(Name, el(<<"ready">>), State1),
+    ?INFO_MSG("Rapport's link of ~ts is up, ~B users are gated", [Name, length(Gated)]),
+    State1;
+obey({ack, H}, _Name, #state{size = Size, gave_up = GaveUp} = State) ->
+    case drop_stored(H, State) of
+        State1 when GaveUp -> renew(watch_stall(State1#state{gave_up = false}));
+        #state{size = Size} = State1 -> State1;
+        State1 -> watch_stall(State1#state{stall_timer = cancel(State1#state.stall_timer)})
+    end;
+obey(#show{session = Key} = Show, _Name, State) ->
+    order_sessions(Key, Show),
+    State.
+
+%% It stalled, its gates are open: it starts over.
+renew(#state{hosts = Hosts, link = Stream} = State) ->
+    [write(Stream, notice(Name, el(<<"renew">>), State)) || Name <- maps:keys(Hosts)],
+    State.
+
+%%% --- 2. Reliable hand-over ---
+
+%% A counted notice.
+count(_Host, _El, #state{size = Size, buffer = Buffer, dropped = Dropped} = State) when Size >= Buffer ->
+    State#state{dropped = Dropped + 1};
+count(Host, #xmlel{attrs = Attrs} = El, #state{counter = Counter} = State) ->
+    N = Counter + 1,
+    Numbered = El#xmlel{attrs = Attrs ++ [{<<"n">>, integer_to_binary(N)}]},
+    enqueue({N, notice, notice(Host, Numbered, State)}, State#state{counter = N}).
+
+%% A stanza to one of the component's own addresses.
+to_own_address(Pkt, #state{refused = Stream} = State) when is_pid(Stream) ->
+    pass(Pkt),
+    State;
+to_own_address(Pkt, #state{link = Stream, component = Component, gave_up = GaveUp} = State) ->
+    case is_counted(Pkt) of
+        true ->
+            keep_own(strip(Pkt), true, State);
+        false when is_pid(Stream) ->
+            write(Stream, Pkt),
+            State;
+        false ->
+            case not GaveUp andalso ejabberd_router:is_my_route(Component) of
+                true -> pass(Pkt), State;
+                false -> keep_own(Pkt, false, State)
+            end
+    end.
+
+keep_own(Pkt, _Counted, #state{size = Size, buffer = Buffer, gave_up = GaveUp} = State)
+  when GaveUp; Size >= Buffer ->
+    bounce(Pkt),
+    State;
+keep_own(Pkt, true, #state{counter = Counter} = State) ->
+    enqueue({Counter + 1, own, Pkt}, State#state{counter = Counter + 1});
+keep_own(Pkt, false, State) ->
+    enqueue({undefined, own, Pkt}, State).
+
+is_counted(#message{type = Type}) ->
+    Type == chat orelse Type == normal;
+is_counted(#presence{type = Type}) ->
+    lists:member(Type, [subscribe, subscribed, unsubscribe, unsubscribed]);
+is_counted(_) ->
+    false.
+
+enqueue(Item, #state{queue = Queue, size = Size, link = Stream} = State) ->
+    case Stream of
+        undefined -> ok;
+        _ -> write(Stream, ready_item(Item))
+    end,
+    watch_stall(State#state{queue = queue:in(Item, Queue), size = Size + 1}).
+
+%% The stanza of an item, as it is written out.
+ready_item({N, own, Pkt}) when is_integer(N) ->
+    xmpp:append_subtags(Pkt, [el(<<"handed">>, [{<<"n">>, integer_to_binary(N)}])]);
+ready_item({_, _, Stanza}) ->
+    Stanza.
+
+drop_stored(H, #state{queue = Queue, size = Size} = State) ->
+    case queue:peek(Queue) of
+        {value, {N, _, _}} when is_integer(N), N =< H ->
+            drop_stored(H, State#state{queue = queue:drop(Queue), size = Size - 1});
+        _ ->
+            State
+    end.
+
+forget_uncounted(State) ->
+    keep_items(fun({N, _, _}) -> is_integer(N) end, State).
+
+keep_items(Wanted, #state{queue = Queue} = State) ->
+    Kept = queue:filter(Wanted, Queue),
+    State#state{queue = Kept, size = queue:len(Kept)}.
+
+watch_stall(#state{link = Stream, size = Size, stall_timer = undefined, gave_up = false, grace = Grace} = State)
+  when is_pid(Stream), Size > 0 ->
+    State#state{stall_timer = erlang:start_timer(Grace, self(), stalled)};
+watch_stall(#state{size = 0, stall_timer = Timer} = State) ->
+    State#state{stall_timer = cancel(Timer)};
+watch_stall(State) ->
+    State.
+
+%% Nobody waits for ever for an answer of the component; taps can.
+give_up(#state{queue = Queue} = State) ->
+    [bounce(Pkt) || {_, own, Pkt} <- queue:to_list(Queue)],
+    State1 = keep_items(fun({_, Kind, _}) -> Kind == notice end, State),
+    State1#state{gave_up = true}.
+
+bounce(Pkt) ->
+    ejabberd_router:route_error(Pkt, xmpp:err_recipient_unavailable()).
+
+%% By the server's own ways, past our filter.
+pass(Pkt) ->
+    ejabberd_router:route(xmpp:put_meta(Pkt, rapport, pass)).
+
+%% Not by the router: it balances between all streams that have the component's domain, be they of another component
+%% (global_routes of ejabberd_service).
+write(Stream, Stanza) ->
+    ejabberd_cluster:send(Stream, {route, Stanza}).
+
+tell(Host, El, #state{hosts = Hosts, link = Stream} = State) ->
+    case Hosts of
+        #{Host := #host{ready = true}} -> write(Stream, notice(Host, El, State));
+        _ -> ok
+    end.
+
+notice(Host, El, #state{component = Component}) ->
+    #message{from = jid:make(Host), to = jid:make(Component), sub_els = [El]}.
+
+%% The other way: a stanza of the component that carries <once/> goes through once.
+unless_seen(Pkt) ->
+    case lists:partition(fun(El) -> is_link_element(El) andalso xmpp:get_name(El) == <<"once">> end, xmpp:get_els(Pkt)) of
+        {[], _} ->
+            Pkt;
+        {[Once | _], Others} ->
+            case remember(once, attr(<<"id">>, Once)) of
+                true -> xmpp:set_els(Pkt, Others);
+                false -> drop
+            end
+    end.
+
+%% Remembers Id among the last ?MEMORY of its kind; false if it is among them already.
+remember(Kind, Id) ->
+    case ets:insert_new(rapport_memory, {{Kind, Id}}) of
+        true ->
+            Place = ets:update_counter(rapport_memory, Kind, 1, {Kind, 0}) rem ?MEMORY,
+            [ets:delete(rapport_memory, {Kind, Oldest}) || {_, Oldest} <- ets:lookup(rapport_memory, {place, Kind, Place})],
+            ets:insert(rapport_memory, {{place, Kind, Place}, Id});
+        false ->
+            false
+    end.
+
+%%%===================================================================
+%%% 3. Notices: messages
+%%%===================================================================
+-spec user_send_packet({stanza(), map()}) -> {stanza(), map()}.
+user_send_packet({#message{meta = #{mam_archived := true, stanza_id := Id}} = Msg, C2S}) ->
+    {xmpp:put_meta(Msg, rapport_archive_id, integer_to_binary(Id)), C2S};
+user_send_packet(Acc) ->
+    Acc.
+
+%% One copy of those to several sessions; nothing that was tapped before: what comes from offline storage,
+%% or again after the end of a session with XEP-0198.
+-spec user_receive_packet({stanza() | drop, map()}) -> {stanza() | drop, map()}.
+user_receive_packet({#message{meta = Meta} = Msg, #{lserver := Host} = C2S} = Acc)
+  when not is_map_key(sm_copy, Meta), not is_map_key(from_offline, Meta),
+       not is_map_key(carbon_copy, Meta), not is_map_key(rapport_tapped, Meta) ->
+    case tap(Host, Msg, archive_id(Msg)) of
+        true -> {xmpp:put_meta(Msg, rapport_tapped, true), C2S};
+        false -> Acc
+    end;
+user_receive_packet(Acc) ->
+    Acc.
+
+-spec offline_message({any(), message()}) -> {any(), message()}.
+offline_message({Action, #message{to = #jid{lserver = Host}, meta = Meta} = Msg} = Acc)
+  when (Action == archived orelse Action == offlined), not is_map_key(rapport_tapped, Meta) ->
+    tap(Host, Msg, archive_id(Msg)),
+    Acc;
+offline_message(Acc) ->
+    Acc.
+
+archive_id(#message{meta = #{mam_archived := true, stanza_id := Id}}) -> integer_to_binary(Id);
+archive_id(_) -> undefined.
+
+%% To whoever is not at a served host: another server, a gateway, a room's occupant.
+tap_sent(#message{from = #jid{luser = User, lserver = Host} = From, to = To, id = Id, meta = Meta} = Msg)
+  when User /= <<>> ->
+    case served(Host) andalso not served(To#jid.lserver) andalso
+        tap(Host, Msg, maps:get(rapport_archive_id, Meta, undefined)) of
+        true when Id /= <<>> -> remember(tapped, {jid:tolower(From), jid:tolower(To), Id});
+        _ -> ok
+    end;
+tap_sent(_) ->
+    ok.
+
+%% Whether it was one to tap.
+tap(Host, #message{from = From, to = To} = Msg, ArchiveId) ->
+    case is_tappable(Msg) of
+        true ->
+            Owner = case To of
+                        #jid{lserver = Host} -> To;
+                        _ -> From
+                    end,
+            hand_over(Host, el(<<"tap">>, [{<<"at">>, now_at()}], [reduce(Msg, jid:remove_resource(Owner), ArchiveId)])),
+            true;
+        false ->
+            false
+    end.
+
+is_tappable(#message{type = Type, from = From, to = To} = Msg) when Type == chat; Type == normal ->
+    Component = component(),
+    not is_same_user(From, To) andalso From#jid.lserver /= Component andalso To#jid.lserver /= Component
+        andalso (xmpp:get_text(Msg#message.body) /= <<>> orelse
+                 lists:any(fun(El) -> counts(xmpp:get_name(El), xmpp:get_ns(El)) end, xmpp:get_els(Msg)));
+is_tappable(_) ->
+    false.
+
+counts(<<"encryption">>, ?NS_EME) -> true;
+counts(<<"encrypted">>, ?NS_OMEMO) -> true;
+counts(<<"encrypted">>, ?NS_AXOLOTL) -> true;
+counts(<<"displayed">>, ?NS_CHAT_MARKERS_0) -> true;
+counts(_, _) -> false.
+
+%% The reduced message: what is not named here stays.
+reduce(#message{from = From, to = To, id = Id, type = Type} = Msg, Owner, ArchiveId) ->
+    Body = [#xmlel{name = <<"body">>} || xmpp:get_text(Msg#message.body) /= <<>>],
+    StanzaId = [#xmlel{name = <<"stanza-id">>,
+                       attrs = [{<<"xmlns">>, ?NS_SID_0}, {<<"by">>, jid:encode(Owner)}, {<<"id">>, ArchiveId}]}
+                || ArchiveId /= undefined],
+    Others = lists:flatmap(fun(El) -> reduce_child(xmpp:get_ns(El), xmpp:get_name(El), xmpp:encode(El)) end,
+                           xmpp:get_els(Msg)),
+    #xmlel{name = <<"message">>,
+           attrs = [{<<"xmlns">>, ?NS_CLIENT}, {<<"from">>, normalised(From)}, {<<"to">>, normalised(To)},
+                    {<<"type">>, atom_to_binary(Type, latin1)} | [{<<"id">>, Id} || Id /= <<>>]],
+           children = Body ++ StanzaId ++ Others}.
+
+reduce_child(?NS_EME, _, El) -> [bare_el(El)];
+reduce_child(?NS_OMEMO, <<"encrypted">>, El) -> [bare_el(El, [<<"payload">>])];
+reduce_child(?NS_AXOLOTL, <<"encrypted">>, El) -> [bare_el(El, [<<"payload">>])];
+reduce_child(?NS_CHAT_MARKERS_0, _, El) -> [bare_el(El)];
+reduce_child(<<"urn:xmpp:message-correct:0">>, _, El) -> [bare_el(El)];
+reduce_child(<<"urn:xmpp:message-retract:0">>, _, El) -> [bare_el(El)];
+reduce_child(<<"urn:xmpp:message-retract:1">>, _, El) -> [bare_el(El)];
+reduce_child(?NS_FASTEN, _, El) -> [bare_el(El, [<<"retract">>])];
+reduce_child(?NS_DELAY, _, El) -> [bare_el(El)];
+reduce_child(<<"jabber:x:delay">>, _, El) -> [bare_el(El)];
+reduce_child(?NS_SID_0, <<"origin-id">>, El) -> [bare_el(El)];
+reduce_child(?NS_RECEIPTS, _, El) -> [bare_el(El)];
+reduce_child(<<"urn:xmpp:reply:0">>, _, El) -> [bare_el(El)];
+reduce_child(<<"urn:xmpp:attention:0">>, _, El) -> [bare_el(El)];
+reduce_child(?NS_OOB, _, El) -> [bare_el(El)];
+reduce_child(<<"urn:xmpp:sfs:0">>, _, El) -> [bare_el(El)];
+reduce_child(?NS_XCONFERENCE, Name, _) -> [#xmlel{name = Name, attrs = [{<<"xmlns">>, ?NS_XCONFERENCE}]}];
+reduce_child(?NS_MAM_2, <<"result">>, El) -> [bare_el(El)];
+reduce_child(?NS_CARBONS_2, Name, El) when Name == <<"sent">>; Name == <<"received">> -> [bare_el(El)];
+reduce_child(_, _, _) -> [].
+
+bare_el(El) ->
+    bare_el(El, []).
+
+%% Without its text, and without its children but those, as bare.
+bare_el(#xmlel{children = Children} = El, Kept) ->
+    El#xmlel{children = [bare_el(Child) || #xmlel{name = Name} = Child <- Children, lists:member(Name, Kept)]}.
+
+-spec sm_receive_packet(stanza() | drop) -> stanza() | drop.
+sm_receive_packet(#message{type = error, from = From, to = #jid{lserver = Host} = To, id = Id} = Msg) ->
+    case ets:take(rapport_memory, {tapped, {jid:tolower(To), jid:tolower(From), Id}}) of
+        [] -> ok;
+        [_] -> hand_over(Host, el(<<"bounce">>, [{<<"at">>, now_at()}, {<<"from">>, normalised(To)},
+                                                 {<<"to">>, normalised(From)}, {<<"id">>, Id}]))
+    end,
+    Msg;
+sm_receive_packet(#presence{type = probe} = Pres) ->
+    probe(Pres),
+    Pres;
+sm_receive_packet(Acc) ->
+    Acc.
+
+%% XEP-0490: the item's id is the contact, the payload names the message.
+-spec pubsub_publish_item(binary(), binary(), jid(), jid(), binary(), [xmlel()]) -> ok.
+pubsub_publish_item(Host, ?NS_MDS, Publisher, Service, Contact, Payload) ->
+    case is_same_user(Publisher, Service) andalso
+        [{fxml:get_tag_attr_s(<<"id">>, Id), fxml:get_tag_attr_s(<<"by">>, Id)}
+         || #xmlel{name = <<"displayed">>} = Displayed <- Payload,
+            #xmlel{name = <<"stanza-id">>} = Id <- Displayed#xmlel.children] of
+        [{Id, By}] when Id /= <<>>, By /= <<>>, Contact /= <<>> ->
+            hand_over(Host, el(<<"read">>, [{<<"at">>, now_at()}, {<<"user">>, normalised(Service)},
+                                            {<<"contact">>, Contact}, {<<"id">>, Id}, {<<"by">>, By}]));
+        _ ->
+            ok
+    end;
+pubsub_publish_item(_, _, _, _, _, _) ->
+    ok.
+
+%%% --- rosters, block lists, accounts ---
+
+-spec roster_in_subscription(boolean(), presence()) -> boolean().
+roster_in_subscription(Acc, #presence{to = #jid{luser = User, lserver = Host}}) ->
+    gen_server:cast(?MODULE, {changed, {<<"roster">>, User, Host}}),
+    Acc.
+
+-spec remove_user(binary(), binary()) -> ok.
+remove_user(User, Host) ->
+    mnesia:dirty_delete(rapport_gate, {User, Host}),
+    hand_over(Host, changed_el(User, <<"account">>)).
+
+%% What the server pushes to its user's clients (RFC 6121, 2.1.6; XEP-0191, 3.3) has changed.
+seen_push(#iq{type = set, from = #jid{luser = User, lserver = Host, lresource = <<>>},
+              to = #jid{luser = User, lserver = Host, lresource = Resource}, sub_els = [Push]})
+  when User /= <<>>, Resource /= <<>> ->
+    case served(Host) andalso xmpp:get_ns(Push) of
+        ?NS_ROSTER -> gen_server:cast(?MODULE, {changed, {<<"roster">>, User, Host}});
+        ?NS_PRIVACY -> gen_server:cast(?MODULE, {changed, {<<"blocks">>, User, Host}});
+        ?NS_BLOCKING -> gen_server:cast(?MODULE, {changed, {<<"blocks">>, User, Host}});
+        _ -> ok
+    end;
+seen_push(_) ->
+    ok.
+
+%% What a Mnesia event says of rosters and lists; a shared group changes the rosters of all who see it.
+changes({delete, {roster, {User, Host, _}}, _}) -> [{<<"roster">>, User, Host}];
+changes({delete, {privacy, {User, Host}}, _}) -> [{<<"blocks">>, User, Host}];
+changes({delete, {sr_user, {User, Host}}, _}) -> [{<<"roster">>, User, Host}];
+changes({delete, {sr_group, GroupHost}, _}) -> [{group, GroupHost}];
+changes({_, #roster{us = {User, Host}}, _}) -> [{<<"roster">>, User, Host}];
+changes({_, #privacy{us = {User, Host}}, _}) -> [{<<"blocks">>, User, Host}];
+changes({_, {sr_user, {User, Host}, GroupHost}, _}) -> [{<<"roster">>, User, Host}, {group, GroupHost}];
+changes({_, {sr_group, GroupHost, _}, _}) -> [{group, GroupHost}];
+changes(_) -> [].
+
+changed(Change, #state{changed = Changed} = State) when is_map_key(Change, Changed) ->
+    State;
+changed(Change, #state{changed = Changed} = State) ->
+    erlang:send_after(?COALESCE, self(), {flush, Change}),
+    State#state{changed = Changed#{Change => true}}.
+
+flush_change({group, {Group, Host}} = Change, #state{changed = Changed} = State) ->
+    lists:foldl(fun changed/2, State#state{changed = maps:remove(Change, Changed)},
+                [{<<"roster">>, User, UserHost} || {User, UserHost} <- group_viewers(Group, Host)]);
+flush_change({What, User, Host} = Change, #state{changed = Changed, hosts = Hosts} = State) ->
+    State1 = State#state{changed = maps:remove(Change, Changed)},
+    case Hosts of
+        #{Host := _} -> count(Host, changed_el(User, What), State1);
+        _ -> State1
+    end.
+
+group_viewers(Group, Host) ->
+    Showing = [Other || Other <- mod_shared_roster:list_groups(Host),
+                        is_list(Opts = mod_shared_roster:get_group_opts(Host, Other)),
+                        lists:member(Group, proplists:get_value(displayed_groups, Opts, []))],
+    lists:usort([Member || Each <- [Group | Showing], Member <- mod_shared_roster:get_group_users(Host, Each)]).
+
+changed_el(User, What) ->
+    el(<<"changed">>, [{<<"user">>, User}, {<<"what">>, What}]).
+
+%%%===================================================================
+%%% 3. Notices: sessions;  4. Presence in a user's name, and the gate
+%%%===================================================================
+
+%% In the session's process, as all that writes a #session{}. The mark stays with the presence that the server keeps:
+%% its answers to probes, and what it sends when a subscription is approved, carry it too.
+-spec c2s_self_presence({presence(), map()}) -> {presence(), map()}.
+c2s_self_presence({#presence{type = available} = Pres, #{jid := JID} = C2S}) ->
+    Key = session_key(JID),
+    Held = holds(Key),
+    case own_session(Key) of
+        #session{} when Held -> ok;
+        _ -> forget_shown(Key)
+    end,
+    Own = xmpp:put_meta(Pres, rapport, own),
+    report(keep_session(#session{key = Key, pid = self(), v = next_v(), truth = not Held, held = Held, presence = Own}), false),
+    {Own, C2S};
+c2s_self_presence({#presence{type = unavailable}, #{jid := JID}} = Acc) ->
+    end_session(session_key(JID)),
+    Acc;
+c2s_self_presence(Acc) ->
+    Acc.
+
+%% XEP-0198: the session lives on in a new process.
+-spec c2s_copy_session(map(), map()) -> map().
+c2s_copy_session(#{jid := JID} = C2S, _OldC2S) ->
+    ets:update_element(rapport_session, session_key(JID), {#session.pid, self()}),
+    C2S;
+c2s_copy_session(C2S, _OldC2S) ->
+    C2S.
+
+-spec c2s_terminated(map(), any()) -> map().
+c2s_terminated(#{jid := JID} = C2S, _Reason) ->
+    end_session(session_key(JID)),
+    C2S;
+c2s_terminated(C2S, _Reason) ->
+    C2S.
+
+%% When the server has said unavailable to those who did not see so yet.
+-spec c2s_buried(map(), any()) -> map().
+c2s_buried(#{jid := JID} = C2S, _Reason) ->
+    Key = session_key(JID),
+    ets:member(rapport_session, Key) orelse forget_shown(Key),
+    C2S;
+c2s_buried(C2S, _Reason) ->
+    C2S.
+
+end_session({Host, User, Resource} = Key) ->
+    case own_session(Key) of
+        none ->
+            ok;
+        _ ->
+            ets:delete(rapport_session, Key),
+            gen_server:cast(?MODULE, {tell, Host, el(<<"session">>, [{<<"jid">>, jid:encode({User, Host, Resource})},
+                                                                     {<<"v">>, integer_to_binary(next_v())},
+                                                                     {<<"gone">>, <<"1">>}])})
+    end.
+
+%% Not another one's that took the resource meanwhile.
+own_session(Key) ->
+    case ets:lookup(rapport_session, Key) of
+        [#session{pid = Pid} = Session] when Pid == self() -> Session;
+        _ -> none
+    end.
+
+keep_session(Session) ->
+    ets:insert(rapport_session, Session),
+    Session.
+
+report(#session{key = Key, v = V} = Session, WithShown) ->
+    gen_server:cast(?MODULE, {session, Key, V, session_el(Session, WithShown)}).
+
+session_el(#session{key = {Host, User, Resource} = Key, v = V, truth = Truth, presence = Pres}, WithShown) ->
+    #xmlel{attrs = Attrs} = PresEl = xmpp:encode(Pres#presence{to = undefined}, ?NS_CLIENT),
+    Own = PresEl#xmlel{attrs = [{<<"xmlns">>, ?NS_CLIENT} | lists:keydelete(<<"xmlns">>, 1, Attrs)]},
+    el(<<"session">>,
+       [{<<"jid">>, jid:encode({User, Host, Resource})}, {<<"v">>, integer_to_binary(V)},
+        {<<"truth">>, flag(Truth)} | [{<<"shown">>, <<"1">>} || WithShown]],
+       [Own | [shown_el(ShownKey, Contacts) || WithShown, {ShownKey, Contacts} <- shown_by_key(Key)]]).
+
+shown_by_key(Key) ->
+    Rows = ets:match_object(rapport_shown, #shown{id = {Key, '_'}, _ = '_'}),
+    maps:to_list(lists:foldl(fun(#shown{id = {_, Contact}, key = ShownKey}, Acc) ->
+                                     maps:update_with(ShownKey, fun(Contacts) -> [Contact | Contacts] end, [Contact], Acc)
+                             end, #{}, Rows)).
+
+shown_el(ShownKey, Contacts) ->
+    #xmlel{name = <<"shown">>, attrs = [{<<"key">>, ShownKey}],
+           children = [#xmlel{name = <<"to">>, attrs = [{<<"jid">>, jid:encode(Contact)}]} || Contact <- Contacts]}.
+
+%% Versions grow for as long as the server runs, over all sessions.
+next_v() ->
+    erlang:unique_integer([monotonic, positive]).
+
+%%% --- what a session is told to do, in its own process ---
+
+learn_sessions(Host) ->
+    [ets:delete(rapport_session, Key) || #session{key = Key, pid = Pid} <- sessions({Host, '_', '_'}),
+                                         not is_process_alive(Pid)],
+    [ejabberd_c2s:cast(Pid, {?MODULE, learn})
+     || {User, Server, Resource} <- ejabberd_sm:get_vh_session_list(Host),
+        Pid <- [ejabberd_sm:get_session_pid(User, Server, Resource)], is_pid(Pid), node(Pid) == node()].
+
+order_sessions(KeyPattern, Order) ->
+    [ejabberd_c2s:cast(Pid, {?MODULE, Order}) || #session{pid = Pid} <- sessions(KeyPattern)].
+
+-spec c2s_handle_cast(map(), any()) -> map() | {stop, map()}.
+c2s_handle_cast(C2S, {?MODULE, learn}) ->
+    {stop, learn_session(C2S)};
+c2s_handle_cast(#{jid := JID} = C2S, {?MODULE, Order}) ->
+    Self = self(),
+    case ets:lookup(rapport_session, session_key(JID)) of
+        [#session{pid = Self} = Session] -> do(Order, Session, C2S);
+        %% XEP-0198: it has just moved to a new process.
+        [#session{pid = Pid}] -> ejabberd_c2s:cast(Pid, {?MODULE, Order});
+        [] -> ok
+    end,
+    {stop, C2S};
+c2s_handle_cast(C2S, _) ->
+    C2S.
+
+%% A session from before the module was loaded, or whose table is gone with a crash: then nobody knows what was shown.
+learn_session(#{pres_last := #presence{} = Pres, jid := JID} = C2S) ->
+    {Host, User, _} = Key = session_key(JID),
+    Own = xmpp:put_meta(Pres, rapport, own),
+    Truth = Pres /= Own orelse not is_gated(User, Host),
+    case ets:lookup(rapport_session, Key) of
+        [#session{presence = Own} = Session] ->
+            keep_session(Session#session{pid = self(), held = holds(Key)});
+        _ ->
+            forget_shown(Key),
+            keep_session(#session{key = Key, pid = self(), v = next_v(), truth = Truth, held = holds(Key), presence = Own})
+    end,
+    C2S#{pres_last := Own};
+learn_session(C2S) ->
+    C2S.
+
+do({gate, Answer}, #session{key = Key} = Session, _C2S) ->
+    Gated = keep_session(Session#session{held = holds(Key)}),
+    Answer andalso report(Gated, true);
+do(ungate, #session{key = Key} = Session, _C2S) ->
+    forget_shown(Key),
+    keep_session(Session#session{held = false, truth = true});
+do(open, #session{key = {Host, User, _} = Key, held = true, presence = Own} = Session, C2S) ->
+    Contacts = [jid:tolower(jid:remove_resource(Contact))
+                || #roster_item{jid = Contact} <- ejabberd_hooks:run_fold(roster_get, Host, [], [{User, Host}])],
+    lists:foreach(fun(Contact) -> present(Own, Contact, C2S) end, Contacts),
+    forget_shown(Key),
+    keep_session(Session#session{held = holds(Key), truth = true});
+do(#show{v = V, key = ShownKey, to = Contacts} = Show, #session{key = Key, v = V, held = true, presence = Own}, C2S) ->
+    #presence{type = Type} = Pres = tailor(Show, Own),
+    [ets:insert(rapport_shown, #shown{id = {Key, Contact}, key = ShownKey, offline = Type == unavailable})
+     || Contact <- Contacts, present(Pres, Contact, C2S)];
+do(_, _, _) ->
+    ok.
+
+tailor(#show{as = own}, Own) ->
+    Own;
+tailor(#show{as = offline, status = Status}, #presence{from = From, id = Id, lang = Lang}) ->
+    #presence{type = unavailable, from = From, id = Id, lang = Lang, status = Status};
+tailor(#show{as = As, status = []}, Own) ->
+    Own#presence{show = As};
+tailor(#show{as = As, status = Status}, Own) ->
+    Own#presence{show = As, status = Status}.
+
+%% To a contact who may see it. Whether it went out.
+present(Pres, Contact, #{jid := #jid{luser = User, lserver = Host} = JID} = C2S) ->
+    To = jid:make(Contact),
+    Addressed = xmpp:put_meta(Pres#presence{to = To}, rapport, shown),
+    case not is_same_user(JID, To) andalso is_subscribed(User, Host, To) andalso
+        ejabberd_hooks:run_fold(privacy_check_packet, Host, allow, [C2S, Addressed, out]) of
+        allow ->
+            ejabberd_router:route(Addressed),
+            true;
+        _ ->
+            false
+    end.
+
+is_subscribed(User, Host, Contact) ->
+    {Subscription, _, _} = ejabberd_hooks:run_fold(roster_get_jid_info, Host, {none, none, []}, [User, Host, Contact]),
+    Subscription == both orelse Subscription == from.
+
+%%% --- the gate ---
+
+gate(true, User, Host, Answer) ->
+    is_gated(User, Host) orelse
+        mnesia:dirty_write(#rapport_gate{us = {User, Host}, since = erlang:system_time(second)}),
+    order_sessions({Host, User, '_'}, {gate, Answer});
+gate(false, User, Host, _Answer) ->
+    mnesia:dirty_delete(rapport_gate, {User, Host}),
+    order_sessions({Host, User, '_'}, ungate).
+
+is_gated(User, Host) ->
+    mnesia:dirty_read(rapport_gate, {User, Host}) /= [].
+
+is_gated(#session{key = {Host, User, _}}) ->
+    is_gated(User, Host).
+
+gated_users(Host) ->
+    mnesia:dirty_select(rapport_gate, [{#rapport_gate{us = {'$1', Host}, _ = '_'}, [], ['$1']}]).
+
+%% Whether what this session broadcasts from now on is held back.
+holds({Host, User, _}) ->
+    not is_open(Host) andalso is_gated(User, Host).
+
+is_open(Host) ->
+    ets:lookup(rapport, {host, Host}) /= [{{host, Host}, held}].
+
+%% Fail-open.
+open_gates(Name, #state{hosts = Hosts} = State) ->
+    Users = gated_users(Name),
+    ?WARNING_MSG("~ts is without Rapport: its ~B gated users show their own presence", [Name, length(Users)]),
+    ets:insert(rapport, {{host, Name}, open}),
+    [order_sessions({Name, User, '_'}, open) || User <- Users],
+    Host = maps:get(Name, Hosts),
+    State#state{hosts = Hosts#{Name => Host#host{timer = cancel(Host#host.timer)}}}.
+
+close_gates(Name, Users) ->
+    ets:insert(rapport, {{host, Name}, held}),
+    [order_sessions({Name, User, '_'}, {gate, false}) || User <- Users].
+
+-spec filter_packet(stanza() | drop) -> stanza() | drop.
+filter_packet(drop) ->
+    drop;
+filter_packet(#presence{} = Pres) ->
+    case is_held(Pres) of
+        true -> drop;
+        false -> to_component(Pres)
+    end;
+filter_packet(#message{meta = Meta} = Msg) ->
+    is_map_key(rapport, Meta) orelse tap_sent(Msg),
+    to_component(Msg);
+filter_packet(IQ) ->
+    seen_push(IQ),
+    to_component(IQ).
+
+is_held(#presence{type = available, from = From, to = To, meta = #{rapport := own}}) ->
+    case ets:lookup(rapport_session, session_key(From)) of
+        [#session{key = {Host, _, _}, held = true}] -> served(Host) andalso not is_same_user(From, To);
+        _ -> false
+    end;
+is_held(#presence{type = Type, from = From, to = To, meta = Meta})
+  when (Type == available orelse Type == unavailable), not is_map_key(rapport, Meta) ->
+    Key = session_key(From),
+    Contact = jid:remove_resource(jid:tolower(To)),
+    case ets:lookup(rapport_shown, {Key, Contact}) of
+        [#shown{offline = true}] when Type == unavailable ->
+            true;
+        _ ->
+            forget_shown(Key, Contact),
+            false
+    end;
+is_held(_) ->
+    false.
+
+%% The contact saw, or will see, something else than what it was shown.
+forget_shown({Host, User, _} = Key, Contact) ->
+    case {ets:lookup(rapport_session, Key), ets:lookup(rapport_shown, {Key, Contact})} of
+        {[#session{held = true}], [_]} ->
+            ets:insert(rapport_shown, #shown{id = {Key, Contact}, key = ?NOTHING});
+        {[#session{held = true, truth = true}], []} ->
+            is_subscribed(User, Host, jid:make(Contact)) andalso
+                ets:insert(rapport_shown, #shown{id = {Key, Contact}, key = ?NOTHING});
+        _ ->
+            ok
+    end.
+
+forget_shown(Key) ->
+    ets:match_delete(rapport_shown, #shown{id = {Key, '_'}, _ = '_'}).
+
+%% The server's own answer carries the mark, so it is held.
+probe(#presence{from = From, to = #jid{luser = User, lserver = Host} = To}) ->
+    case not is_same_user(From, To) andalso [S || #session{held = true} = S <- sessions({Host, User, '_'})] of
+        [_ | _] = Sessions ->
+            is_subscribed(User, Host, From) andalso probed(Sessions, From, To);
+        _ ->
+            ok
+    end.
+
+probed(Sessions, From, #jid{lserver = Host} = To) ->
+    Contact = jid:remove_resource(jid:tolower(From)),
+    [forget_probed(Session, Contact) || Session <- Sessions],
+    gen_server:cast(?MODULE, {tell, Host, el(<<"probe">>, [{<<"from">>, normalised(From)},
+                                                           {<<"to">>, normalised(jid:remove_resource(To))}])}).
+
+%% A probe makes the contact see nothing: who was shown offline still has been.
+forget_probed(#session{key = Key, truth = Truth}, Contact) ->
+    case ets:update_element(rapport_shown, {Key, Contact}, {#shown.key, ?NOTHING}) of
+        false when Truth -> ets:insert(rapport_shown, #shown{id = {Key, Contact}, key = ?NOTHING});
+        _ -> ok
+    end.
+
+sessions(KeyPattern) ->
+    ets:match_object(rapport_session, #session{key = KeyPattern, _ = '_'}).
+
+%%% --- to the component's addresses; forgeries ---
+
+to_component(Pkt) ->
+    Component = component(),
+    case {xmpp:get_to(Pkt), xmpp:get_meta(Pkt, rapport, none)} of
+        {#jid{lserver = Component}, Mark} when Mark /= pass ->
+            gen_server:cast(?MODULE, {own, Pkt}),
+            drop;
+        {#jid{luser = <<>>, lserver = Host, lresource = <<>>}, none} ->
+            unless_forged(Pkt, Host);
+        _ ->
+            Pkt
+    end.
+
+%% The component's own link elements don't come by here: component_send_packet/1 takes them.
+unless_forged(Pkt, Host) ->
+    case lists:any(fun is_link_element/1, xmpp:get_els(Pkt)) andalso served(Host) of
+        true ->
+            gen_server:cast(?MODULE, {forged, jid:tolower(xmpp:get_from(Pkt))}),
+            drop;
+        false ->
+            Pkt
+    end.
+
+forged(Sender, #state{forgers = Forgers} = State) when is_map_key(Sender, Forgers) ->
+    State#state{forgers = maps:update_with(Sender, fun(Count) -> Count + 1 end, Forgers)};
+forged(Sender, #state{forgers = Forgers} = State) ->
+    log_forgeries(Sender, State#state{forgers = Forgers#{Sender => 1}}).
+
+log_forgeries(Sender, #state{forgers = Forgers} = State) ->
+    case maps:get(Sender, Forgers) of
+        0 ->
+            State#state{forgers = maps:remove(Sender, Forgers)};
+        Count ->
+            ?WARNING_MSG("Dropped ~B forged link elements from ~ts", [Count, jid:encode(Sender)]),
+            erlang:send_after(?FORGERY_LOG, self(), {forgery_log, Sender}),
+            State#state{forgers = Forgers#{Sender => 0}}
+    end.
+
+%%%===================================================================
+%%% 5. Requests
+%%%===================================================================
+parse_request(get, El) ->
+    try
+        request(xmpp:get_name(El), El)
+    catch
+        throw:Reason -> {error, xmpp:err_bad_request(Reason, <<"en">>)}
+    end;
+parse_request(set, _El) ->
+    {error, xmpp:err_feature_not_implemented()}.
+
+request(<<"roster">>, El) ->
+    {roster, user(<<"user">>, El)};
+request(<<"blocks">>, El) ->
+    {blocks, user(<<"user">>, El)};
+request(<<"history">>, El) ->
+    Max = case optional_integer(<<"max">>, El) of
+              undefined -> ?HISTORY_MAX;
+              Asked -> max(1, min(Asked, ?HISTORY_MAX))
+          end,
+    {history, user(<<"user">>, El), optional_integer(<<"after">>, El), Max};
+request(_, _El) ->
+    {error, xmpp:err_feature_not_implemented()}.
+
+%% In a process of its own: rosters and archives may be slow.
+answer(IQ, {error, Error}, _Host) ->
+    xmpp:make_error(IQ, Error);
+answer(IQ, Request, Host) ->
+    case ejabberd_auth:user_exists(element(2, Request), Host) andalso result(Request, Host) of
+        #xmlel{} = Result -> xmpp:make_iq_result(IQ, Result);
+        #stanza_error{} = Error -> xmpp:make_error(IQ, Error);
+        false -> xmpp:make_error(IQ, xmpp:err_item_not_found())
+    end.
+
+result({roster, User}, Host) ->
+    Items = ejabberd_hooks:run_fold(roster_get, Host, [], [{User, Host}]),
+    el(<<"roster">>, [{<<"user">>, User}], lists:map(fun roster_item_el/1, Items));
+result({blocks, User}, Host) ->
+    el(<<"blocks">>, [{<<"user">>, User}],
+       [#xmlel{name = <<"item">>, attrs = [{<<"jid">>, jid:encode(Blocked)}]} || Blocked <- blocked(User, Host)]);
+result({history, User, After, Max}, Host) ->
+    case gen_mod:is_loaded(Host, mod_mam) of
+        true -> history(User, Host, After, Max);
+        false -> xmpp:err_feature_not_implemented()
+    end.
+
+roster_item_el(#roster_item{jid = JID, name = Name, subscription = Subscription, groups = Groups}) ->
+    #xmlel{name = <<"item">>,
+           attrs = [{<<"jid">>, normalised(JID)}, {<<"subscription">>, atom_to_binary(Subscription, latin1)}
+                    | [{<<"name">>, Name} || Name /= <<>>]],
+           children = [#xmlel{name = <<"group">>, children = [{xmlcdata, Group}]} || Group <- Groups]}.
+
+blocked(User, Host) ->
+    JID = jid:make(User, Host),
+    case gen_mod:is_loaded(Host, mod_privacy) andalso
+        mod_blocking:process_iq(#iq{type = get, from = JID, to = JID, sub_els = [#block_list{}]}) of
+        #iq{type = result, sub_els = [#block_list{items = Items}]} -> [Blocked || #block_item{jid = Blocked} <- Items];
+        false -> []
+    end.
+
+history(User, Host, After, Max) ->
+    JID = jid:make(User, Host),
+    RSM = case After of
+              undefined -> #rsm_set{max = Max};
+              _ -> #rsm_set{max = Max, 'after' = integer_to_binary(After)}
+          end,
+    case mod_mam:select(Host, JID, JID, [], RSM, chat, all) of
+        {Entries, IsComplete, Count} ->
+            Sorted = lists:keysort(2, Entries),
+            el(<<"history">>,
+               [{<<"user">>, User} |
+                [{<<"complete">>, <<"1">>} || IsComplete] ++
+                [{<<"last">>, element(1, lists:last(Sorted))} || Sorted /= []] ++
+                [{<<"count">>, integer_to_binary(Count)} || is_integer(Count)]],
+               lists:flatmap(fun(Entry) -> archived_el(Entry, JID) end, Sorted));
+        {error, _} ->
+            xmpp:err_internal_server_error()
+    end.
+
+archived_el({Id, At, #forwarded{sub_els = [#message{} = Msg]}}, Owner) ->
+    [el(<<"tap">>, [{<<"id">>, Id}, {<<"at">>, at(At)}], [reduce(Msg, Owner, Id)]) || is_tappable(Msg)];
+archived_el(_, _) ->
+    [].
+
+%%%===================================================================
+%%% Elements and addresses
+%%%===================================================================
+hand_over(Host, El) ->
+    gen_server:cast(?MODULE, {count, Host, El}).
+
+el(Name) ->
+    el(Name, []).
+
+el(Name, Attrs) ->
+    el(Name, Attrs, []).
+
+el(Name, Attrs, Children) ->
+    #xmlel{name = Name, attrs = [{<<"xmlns">>, ?NS_LINK} | Attrs], children = Children}.
+
+is_link_element(El) ->
+    xmpp:get_ns(El) == ?NS_LINK.
+
+strip(Pkt) ->
+    xmpp:set_els(Pkt, [El || El <- xmpp:get_els(Pkt), not is_link_element(El)]).
+
+children(Wanted, #xmlel{children = Children}) ->
+    [Child || #xmlel{name = Name} = Child <- Children, Name == Wanted].
+
+attr(Name, El) ->
+    fxml:get_tag_attr_s(Name, El).
+
+integer(Name, El) ->
+    case optional_integer(Name, El) of
+        undefined -> throw(<<Name/binary, " is missing">>);
+        Value -> Value
+    end.
+
+optional_integer(Name, El) ->
+    case attr(Name, El) of
+        <<>> ->
+            undefined;
+        Value ->
+            case string:to_integer(Value) of
+                {Integer, <<>>} when is_integer(Integer), Integer >= 0 -> Integer;
+                _ -> throw(<<Name/binary, " is no whole number">>)
+            end
+    end.
+
+user(Name, El) ->
+    case jid:nodeprep(attr(Name, El)) of
+        User when is_binary(User), User /= <<>> -> User;
+        _ -> throw(<<Name/binary, " is no local part">>)
+    end.
+
+jid(Name, El) ->
+    try
+        jid:tolower(jid:decode(attr(Name, El)))
+    catch
+        error:{bad_jid, _} -> throw(<<Name/binary, " is no JID">>)
+    end.
+
+flag(true) -> <<"1">>;
+flag(false) -> <<"0">>.
+
+now_at() ->
+    at(erlang:system_time(microsecond)).
+
+-spec at(microseconds()) -> binary().
+at(Time) ->
+    iolist_to_binary(io_lib:format("~B.~6..0B", [Time div 1000000, Time rem 1000000])).
+
+normalised(JID) ->
+    jid:encode(jid:tolower(JID)).
+
+session_key(#jid{luser = User, lserver = Host, lresource = Resource}) ->
+    {Host, User, Resource}.
+
+is_same_user(#jid{luser = User, lserver = Host}, #jid{luser = User, lserver = Host}) -> true;
+is_same_user(_, _) -> false.
+
+component() ->
+    ets:lookup_element(rapport, component, 2).
+
+served(Host) ->
+    ets:member(rapport, {host, Host}).
+
+cancel(undefined) ->
+    undefined;
+cancel(Timer) ->
+    erlang:cancel_timer(Timer),
+    undefined.

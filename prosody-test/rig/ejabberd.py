@@ -1,0 +1,259 @@
+"""A private ejabberd (23.01 or later)."""
+
+import asyncio
+import itertools
+import json
+import re
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rig.process import Process, lines_of
+from rig.server import OBSERVER, PASSWORD, Contact, Host, Server
+from rig.wait import accepts, eventually, free_ports
+
+OUR_MODULE = Path(__file__).parents[2] / "config" / "ejabberd" / "mod_rapport.erl"
+# What a usual server loads, and the API by which the rig administers it.
+MODULES: Mapping[str, Mapping[str, Any]] = {
+    "mod_adhoc": {},
+    "mod_admin_extra": {},
+    "mod_blocking": {},
+    "mod_caps": {},
+    "mod_carboncopy": {},
+    "mod_client_state": {},
+    "mod_disco": {},
+    "mod_http_api": {},
+    "mod_last": {},
+    "mod_mam": {"default": "always"},
+    "mod_offline": {},
+    "mod_ping": {},
+    "mod_privacy": {},
+    "mod_private": {},
+    "mod_pubsub": {"plugins": ["flat", "pep"]},
+    "mod_roster": {},
+    "mod_shared_roster": {},
+    "mod_stream_mgmt": {},
+    "mod_time": {},
+    "mod_vcard": {},
+    "mod_vcard_xupdate": {},
+    "mod_version": {},
+}
+
+
+class Ejabberd(Server):
+    """See `Server`. s2s reaches peers at one port only: all of `peers` must have the same.
+
+    Args (beside those of `Server`):
+        modules: more modules for all hosts, with their options; None: not this one.
+        options: more top-level options.
+        muc: a component conference.localhost.
+    """
+
+    kind = "ejabberd"
+
+    def __init__(
+        self,
+        hosts: Sequence[Host] | None = None,
+        *,
+        modules: Mapping[str, Mapping[str, Any] | None] | None = None,
+        options: Mapping[str, Any] | None = None,
+        muc: bool = False,
+        **common: Any,
+    ) -> None:
+        super().__init__(*(() if hosts is None else (hosts,)), **common)
+        self._modules = {**MODULES, **(modules or {})}
+        self._options = options or {}
+        self._muc = muc
+        self._log = self.dir / "ejabberd.log"
+        self._config = self.dir / "ejabberd.yml"
+        self._ebin = self.dir / "ebin"
+        self._loaded = self.module
+        libraries = next(Path("/usr/lib").glob("*/ejabberd-*/ebin")).parents[1]
+        self._include = [next(libraries.glob("ejabberd-*/include")), next(Path("/usr/lib/erlang/lib").glob("p1_xmpp-*/include"))]
+        # Neither node name nor epmd, and any number of them side by side.
+        erl = ["erl", "-noinput", "-pa", str(self._ebin), "-mnesia", "dir", json.dumps(str(self.dir / "mnesia")), "-s", "ejabberd"]
+        self._process = Process(
+            erl,
+            self.dir / "ejabberd.out",
+            {
+                "ERL_LIBS": str(libraries),
+                "ERL_INETRC": str(self.dir / "inetrc"),
+                "EJABBERD_CONFIG_PATH": str(self._config),
+                "EJABBERD_LOG_PATH": str(self._log),
+                "HOME": str(self.dir),
+            },
+        )
+        self.c2s_port, self.component_port, self.s2s_port, self.http_port = free_ports(4)
+        self._seeded = False
+
+    # -- files
+
+    def write_config(self) -> None:
+        """(Re)write ejabberd.yml from the present attributes; `start` does it too."""
+        modules = {name: options for name, options in self._modules.items() if options is not None}
+        if self._muc:
+            modules["mod_muc"] = {"host": f"conference.{self.domain}"}
+        if self.peers is not None:
+            modules["mod_s2s_dialback"] = {}
+        rapport = {"mod_rapport": {"component": self.component, "grace": f"{self.grace} s", "buffer": self.buffer}}
+        local: dict[str, Any] = {"ip": "127.0.0.1"}
+        listen: list[dict[str, Any]] = [
+            {**local, "port": self.c2s_port, "module": "ejabberd_c2s", "starttls": False},
+            {**local, "port": self.component_port, "module": "ejabberd_service", "hosts": {self.component: {"password": self.secret}}},
+            {**local, "port": self.http_port, "module": "ejabberd_http", "request_handlers": {"/api": "mod_http_api"}},
+        ]
+        if self.peers is not None:
+            listen.append({**local, "port": self.s2s_port, "module": "ejabberd_s2s_in"})
+        config: dict[str, Any] = {
+            "hosts": [host.name for host in self.hosts],
+            "loglevel": "info",
+            "auth_method": "internal",
+            "s2s_use_starttls": False,
+            "listen": listen,
+            "acl": {"local": {"user_regexp": ""}, "admin": {"user": list(self.admins)}, "loopback": {"ip": ["127.0.0.0/8"]}},
+            "access_rules": {"local": [{"allow": "local"}]},
+            "api_permissions": {"rig": {"who": [{"acl": "loopback"}], "what": "*"}},
+            "modules": modules,
+            **self._options,
+        }
+        if self.peers:
+            (config["outgoing_s2s_port"],) = set(self.peers.values())
+        if self._loaded:
+            config["append_host_config"] = {host: {"modules": rapport} for host in self.served_hosts}
+        # JSON is YAML.
+        self._config.write_text(json.dumps(config, indent=2), encoding="utf-8")
+        names = json.dumps([*(host.name for host in self.hosts), *(self.peers or {})])
+        (self.dir / "inetrc").write_text(f"{{host, {{127,0,0,1}}, {names}}}.\n{{lookup, [file]}}.\n", encoding="utf-8")
+
+    async def _compile(self) -> None:
+        self._ebin.mkdir(exist_ok=True)
+        include = [option for directory in self._include for option in ("-I", str(directory))]
+        erlc = await asyncio.create_subprocess_exec(
+            *("erlc", *include, "-o", str(self._ebin), str(OUR_MODULE)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await erlc.communicate()
+        if erlc.returncode or output:
+            raise RuntimeError(f"erlc {OUR_MODULE.name}: {output.decode()}")
+
+    # -- running
+
+    async def start(self) -> None:
+        if self._seeded:
+            self.write_config()
+            await self._run()
+            return
+        await self._compile()
+        # Accounts and rosters come by the API: mod_rapport must not take them for changes.
+        wanted, self._loaded = self._loaded, False
+        self.write_config()
+        await self._run()
+        await self._seed()
+        self._seeded = True
+        if wanted:
+            await self.load_module()
+
+    async def _run(self) -> None:
+        await self._process.start()
+        await eventually(self._up, 20, "ejabberd accepts connections")
+
+    async def _up(self) -> bool:
+        if not self._process.running:
+            raise RuntimeError("ejabberd ended: " + "\n".join(lines_of(self._process.log)[-20:] + self.log_lines()[-20:]))
+        return await accepts(self.http_port) and await accepts(self.c2s_port) and await accepts(self.component_port)
+
+    async def _seed(self) -> None:
+        for number, host in enumerate(self.hosts):
+            for user, roster in {**host.users, **({OBSERVER: ()} if number == 0 else {})}.items():
+                await self.add_account(user, host.name)
+                for contact in roster:
+                    await self.set_contact(user, contact, host.name)
+
+    async def stop(self) -> None:
+        await self._process.end()
+
+    async def kill(self) -> None:
+        await self._process.end(signal.SIGKILL)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def signal(self, which: signal.Signals) -> None:
+        self._process.signal(which)
+
+    def log_lines(self, pattern: str = "") -> list[str]:
+        return lines_of(self._log, pattern)
+
+    def faults(self) -> list[str]:
+        """Crashes, and the errors of our module (ejabberd has others that are of no account)."""
+        lines = self.log_lines()
+        # An entry may have many lines; only its first bears the time.
+        starts = [number for number, line in enumerate(lines) if re.match(r"\d{4}-\d\d-\d\d ", line)]
+        entries = ["\n".join(lines[start:end]) for start, end in itertools.pairwise([*starts, len(lines)])]
+        return [entry for entry in entries if re.search(r"\[(error|critical)\]", entry) and re.search(r"mod_rapport|crash", entry)]
+
+    # -- administration while it runs
+
+    async def api(self, command: str, **arguments: Any) -> Any:
+        """Run a command of ejabberd's API.
+
+        Raises:
+            RuntimeError: it reports an error.
+        """
+        body = json.dumps(arguments).encode()
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.http_port)
+        try:
+            head = f"POST /api/{command} HTTP/1.1\r\nHost: {self.domain}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            writer.write(head.encode() + body)
+            async with asyncio.timeout(20):
+                answer = await reader.read()
+        finally:
+            writer.close()
+        top, _, content = answer.decode().partition("\r\n\r\n")
+        if " 200 " not in top.partition("\r\n")[0]:
+            raise RuntimeError(f"{command}: {top.partition(chr(13))[0]} {content}")
+        return json.loads(content) if content else None
+
+    async def add_account(self, user: str, host: str | None = None) -> None:
+        await self.api("register", user=user, host=host or self.domain, password=PASSWORD)
+
+    async def delete_account(self, user: str, host: str | None = None) -> None:
+        await self.api("unregister", user=user, host=host or self.domain)
+
+    async def set_contact(self, user: str, contact: Contact, host: str | None = None) -> None:
+        name, _, domain = contact.jid.rpartition("@")
+        await self.api(
+            "add_rosteritem",
+            localuser=user,
+            localhost=host or self.domain,
+            user=name,
+            host=domain,
+            nick=contact.name,
+            group=";".join(contact.groups),
+            subs=contact.subscription,
+        )
+
+    async def remove_contact(self, user: str, jid: str, host: str | None = None) -> None:
+        name, _, domain = jid.rpartition("@")
+        await self.api("delete_rosteritem", localuser=user, localhost=host or self.domain, user=name, host=domain)
+
+    async def load_module(self) -> None:
+        await self._reconfigure(True)
+
+    async def unload_module(self) -> None:
+        await self._reconfigure(False)
+
+    async def _reconfigure(self, loaded: bool) -> None:
+        self._loaded = loaded
+        self.write_config()
+        await self.api("reload_config")
+
+    async def reload_module(self) -> None:
+        await self._compile()
+        for host in self.served_hosts:
+            done = await self.api("restart_module", host=host, module="mod_rapport")
+            if done != 0:
+                raise RuntimeError(f"mod_rapport of {host} was not replaced: {done}")
