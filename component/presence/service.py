@@ -208,10 +208,10 @@ class Presence:
             case Message():
                 self.on_message(fact)  # an archive import tells it only now
             case Read():
-                self._reload_pairs(fact.reader)
+                self._reload_pairs(fact.reader, fact.writer)
             case Bounce():
-                self._reload_pairs(fact.sender)
-                self._reload_pairs(fact.recipient)
+                self._reload_pairs(fact.sender, fact.recipient)
+                self._reload_pairs(fact.recipient, fact.sender)
 
     # --- gather ---
 
@@ -240,7 +240,7 @@ class Presence:
 
         self._lanes.put(user, work)
 
-    def _reload_pairs(self, user: str) -> None:
+    def _reload_pairs(self, user: str, contact: str) -> None:
         if user not in self._users:
             return
 
@@ -248,9 +248,10 @@ class Presence:
             pairs = await self._ledger.pairs(user)
             state = self._users.get(user)
             if state is not None:
+                before = state.newest_unread
                 _replace(state, user, pairs)
-                self._unread_changed(user, state)
-                self.refresh(user, state.contacts)
+                self._settle_unread(user, state, before)
+                self.refresh(user, (contact,))
 
         self._lanes.put(user, work)
 
@@ -262,15 +263,15 @@ class Presence:
     # --- decide and show ---
 
     def _contact_changed(self, user: str, state: _User, contact: str) -> None:
-        self._unread_changed(user, state)
+        before = state.newest_unread
+        state.find_newest_unread()
+        self._settle_unread(user, state, before)
         self.refresh(user, (contact,))
 
-    def _unread_changed(self, user: str, state: _User) -> None:
+    def _settle_unread(self, user: str, state: _User, before: float) -> None:
         """Whether anything is unread touches all contacts in `busy` and `free`: one pass for all changes within `settle`."""
-        now = self._clock.now()
-        before = is_open(state.newest_unread, state.settings.rules.unread_max_age, now)
-        state.find_newest_unread()
-        if is_open(state.newest_unread, state.settings.rules.unread_max_age, now) != before:
+        now, age = self._clock.now(), state.settings.rules.unread_max_age
+        if is_open(state.newest_unread, age, now) != is_open(before, age, now):
             self._clock.alarm(f"settle:{user}", now + self._settle, lambda: self.refresh(user))
 
     def _verdict(self, state: _User, contact: str, now: float) -> Verdict:
@@ -388,13 +389,9 @@ def _merge(state: _User, user: str, pairs: Iterable[Pair]) -> None:
 
 
 def _replace(state: _User, user: str, pairs: Iterable[Pair]) -> None:
-    """Put the ledger's pairs in the place of what was known of them: after a bounce a maximum can fall."""
-    for pair in pairs:
-        if pair.sender == user:
-            state.contact(pair.recipient).sent_at = pair.last_at
-        else:
-            contact = state.contact(pair.sender)
-            contact.received_at, contact.new_at, contact.read_at = pair.last_at, pair.new_at, pair.read_at
+    """Take the ledger's pairs alone: after a bounce a maximum can fall. What is not stored yet comes again when it is (`on_stored`)."""
+    state.contacts = {}
+    _merge(state, user, pairs)
 
 
 def _viewers_changed(state: _User, before: Mapping[str, None]) -> None:

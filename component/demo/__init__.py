@@ -1,0 +1,1 @@
+"""`rapport demo`: a private Prosody, real clients, and a short scene between them."""
