@@ -42,7 +42,7 @@ async def test_a_message_that_comes_by_several_ways_counts_once(scene, client):
 
 
 async def test_messages_without_id_and_type_count_each(scene):
-    s = await scene("alice", "bob", "ann", settings=TOTAL | {"virtual": [{"node": "shop", "members": ["ann@localhost"]}]})
+    s = await scene("alice", "bob", "ann", settings=TOTAL | {"virtual": [{"node": "shop", "name": "Shop", "members": ["ann@localhost"]}]})
     await s.set_rules()
     for _ in range(2):
         sent = time.time()

@@ -180,7 +180,7 @@ class Prosody(Server):
 
     def faults(self) -> list[str]:
         """Tracebacks, and the errors of our module (Prosody has others that are of no account)."""
-        return self.log_lines(r":rapport\terror\t|modulemanager\terror\t.*rapport|Traceback")
+        return self.log_lines(r":rapport\terror\t|modulemanager\terror\t.*rapport|(?i:traceback)")
 
     # -- administration while it runs
 
