@@ -269,16 +269,16 @@ handle_info(Info, State) ->
 terminate(_Reason, State) ->
     [ejabberd_hooks:delete(Hook, ?MODULE, Function, Priority) || {Hook, Function, Priority} <- global_hooks()],
     Tables = [{Table, ets:tab2list(Table)} || Table <- [rapport_session, rapport_shown, rapport_memory]],
-    application:set_env(ejabberd, ?MODULE, {?KEPT, State, Tables}).
+    persistent_term:put(?KEPT, {State, Tables}).
 
 code_change(_OldVsn, State, _Extra) ->
     {ok, State}.
 
 restore(Component, New) ->
-    Kept = application:get_env(ejabberd, ?MODULE, none),
-    application:unset_env(ejabberd, ?MODULE),
+    Kept = persistent_term:get(?KEPT, none),
+    persistent_term:erase(?KEPT),
     case Kept of
-        {?KEPT, #state{component = Component} = Old, Tables} ->
+        {#state{component = Component} = Old, Tables} ->
             [ets:insert(Table, Rows) || {Table, Rows} <- Tables],
             New#state{epoch = Old#state.epoch, counter = Old#state.counter, dropped = Old#state.dropped,
                       queue = Old#state.queue, size = Old#state.size};

@@ -69,8 +69,11 @@ class Ejabberd(Server):
         self._config = self.dir / "ejabberd.yml"
         self._ebin = self.dir / "ebin"
         self._loaded = self.module
-        libraries = next(Path("/usr/lib").glob("*/ejabberd-*/ebin")).parents[1]
-        self._include = [next(libraries.glob("ejabberd-*/include")), next(Path("/usr/lib/erlang/lib").glob("p1_xmpp-*/include"))]
+        code = next(Path("/usr/lib").glob("*/ejabberd-*/ebin"))
+        libraries = code.parents[1]
+        headers = [code.parent / "include", next(Path("/usr/lib/erlang/lib").glob("p1_xmpp-*/include"))]
+        include = [option for directory in headers for option in ("-I", str(directory))]
+        self._erlc = ["erlc", "-pa", str(code), *include, "-o", str(self._ebin), str(OUR_MODULE)]
         # Neither node name nor epmd, and any number of them side by side.
         erl = ["erl", "-noinput", "-pa", str(self._ebin), "-mnesia", "dir", json.dumps(str(self.dir / "mnesia")), "-s", "ejabberd"]
         self._process = Process(
@@ -128,12 +131,7 @@ class Ejabberd(Server):
 
     async def _compile(self) -> None:
         self._ebin.mkdir(exist_ok=True)
-        include = [option for directory in self._include for option in ("-I", str(directory))]
-        erlc = await asyncio.create_subprocess_exec(
-            *("erlc", *include, "-o", str(self._ebin), str(OUR_MODULE)),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
+        erlc = await asyncio.create_subprocess_exec(*self._erlc, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
         output, _ = await erlc.communicate()
         if erlc.returncode or output:
             raise RuntimeError(f"erlc {OUR_MODULE.name}: {output.decode()}")
