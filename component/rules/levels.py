@@ -35,6 +35,17 @@ class Balance(Enum):
     """Their sum."""
 
 
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How scores are made and what level they give (`[levels]` of the configuration)."""
+
+    half_life: float = 30 * 86_400.0
+    """Seconds."""
+    thresholds: tuple[float, ...] = (20.0, 10.0, 5.0, 1.0)
+    """Where levels 1, 2, 3 and 4 begin, falling."""
+    balance: Balance = Balance.MUTUAL
+
+
 def balanced(sent: float, received: float, balance: Balance) -> float:
     """The score of a contact, of what the user sent them and what the user received from them."""
     return 2.0 * min(sent, received) if balance is Balance.MUTUAL else sent + received
@@ -75,8 +86,9 @@ def level(score: float, labels: Labels, thresholds: tuple[float, ...]) -> int:
     return labels.level if labels.pinned else min(labels.level, level_of(score, thresholds))
 
 
-def closeness(score: float, labels: Labels, thresholds: tuple[float, ...], half_life: float, now: float) -> Closeness:
+def closeness(score: float, labels: Labels, scale: Scale, now: float) -> Closeness:
     """As `level`, with the reason and the end."""
+    thresholds = scale.thresholds
     decided, by_score = level(score, labels, thresholds), level_of(score, thresholds)
     named = f"labels {', '.join(labels.names)}" if labels.names else "a level set by hand"
     if labels.level is not None and labels.pinned:
@@ -87,5 +99,5 @@ def closeness(score: float, labels: Labels, thresholds: tuple[float, ...], half_
         return Closeness(decided, score, (f"score {score:.2f} is below {thresholds[-1]:g}",), None)
     threshold = thresholds[by_score - 1]
     # All messages of a pair fade by the same factor, so that the score itself does.
-    until = now + half_life * math.log2(score / threshold)
+    until = now + scale.half_life * math.log2(score / threshold)
     return Closeness(decided, score, (f"score {score:.2f} is at least {threshold:g}",), until)

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from component.rules.levels import NO_LABELS, UNIT, Balance, Labels, balanced, closeness, level, level_of, score_at, weight
+from component.rules.levels import NO_LABELS, UNIT, Balance, Labels, Scale, balanced, closeness, level, level_of, score_at, weight
 
 DAY = 86_400.0
 HALF_LIFE = 30 * DAY
 NOW = 1_764_040_000.0
 THRESHOLDS = (20.0, 10.0, 5.0, 1.0)
+SCALE = Scale(HALF_LIFE, THRESHOLDS)
 
 ages = st.floats(0.0, 400 * DAY)
 half_lives = st.floats(1.0, 400 * DAY)
@@ -100,13 +101,13 @@ def test_labels_that_are_not_pinned_never_take_a_contact_further_away(score: flo
 
 @given(scores, labels)
 def test_the_explained_level_is_the_level(score: float, labels: Labels) -> None:
-    assert closeness(score, labels, THRESHOLDS, HALF_LIFE, NOW).level == level(score, labels, THRESHOLDS)
+    assert closeness(score, labels, SCALE, NOW).level == level(score, labels, THRESHOLDS)
 
 
 @given(st.lists(ages, max_size=40), labels, st.floats(0.0, 1.0))
 def test_a_level_stays_until_the_instant_that_is_named_and_falls_then(history: list[float], labels: Labels, part: float) -> None:
     sums = totals([NOW - age for age in history], HALF_LIFE).items()
-    verdict = closeness(score_at(sums, HALF_LIFE, NOW), labels, THRESHOLDS, HALF_LIFE, NOW)
+    verdict = closeness(score_at(sums, HALF_LIFE, NOW), labels, SCALE, NOW)
     # A second is 3e-7 of the half-life: the instant is that of a logarithm of doubles.
     if verdict.until is None:
         assert level(score_at(sums, HALF_LIFE, NOW + 4000 * DAY), labels, THRESHOLDS) == verdict.level
