@@ -209,8 +209,9 @@ class _Sessions:
         for old in [each for each in self._by_id.values() if session.since >= each.since + 2 * LIFETIME]:
             del self._by_id[old.id]
         mine = [each.id for each in self._by_id.values() if each.asker.bare == session.asker.bare]
-        for old_id in [*mine[: len(mine) + 1 - SESSIONS_OF_ONE], *list(self._by_id)[: len(self._by_id) + 1 - SESSIONS_IN_ALL]]:
-            self._by_id.pop(old_id, None)
+        excess = mine[: max(0, len(mine) + 1 - SESSIONS_OF_ONE)] or list(self._by_id)[: max(0, len(self._by_id) + 1 - SESSIONS_IN_ALL)]
+        for old_id in excess:
+            del self._by_id[old_id]
         self._by_id[session.id] = session
 
     def find(self, session_id: str, asker: Asker, command: Command) -> _Session:

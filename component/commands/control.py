@@ -3,11 +3,12 @@
 | request | answer |
 | --- | --- |
 | `GET /commands` | a list of `{node, title, help, usage, fields: [{name, label, type, required, options, help, value}]}` |
-| `POST /command {node, asker?, values: {field: text or texts}}` | `{note, rows: [[label, value]…]}`, or `{ask: {note, fields}}`: again, with those |
+| `POST /command {node, asker?, values: {field: text or texts}}` | `{note, rows: [[label, value]…]}`, or `{ask: {note, fields}}` |
 | `GET /check` | a list of `[name, ok, detail, mend]` |
 | `POST /explain {user, contact}` | `{rows: [[label, value]…]}` |
 | `POST /import {users: […]}` | JSON lines, as they come |
 
+An `ask` wants its fields among the values, once more.
 What can't be done is `{error, field?}`: 400 a value that can't be taken, 403 not allowed, 404 not there, 503 the link is down.
 Whoever may open the socket (mode 0600) is an admin.
 """
@@ -180,11 +181,11 @@ def _remove_stale(path: Path, address: str) -> None:
 async def _errors(request: web.Request, handler: aiohttp.typedefs.Handler) -> web.StreamResponse:
     try:
         return await handler(request)
-    except _Mistake as mistake:
-        return web.json_response(mistake.said, status=mistake.status)
+    except _Mistake as error:
+        mistake = error
     except (BadField, Refused, LinkDown) as error:
         mistake = _refusal(error)
-        return web.json_response(mistake.said, status=mistake.status)
+    return web.json_response(mistake.said, status=mistake.status)
 
 
 def _refusal(error: BadField | Refused | LinkDown) -> _Mistake:
