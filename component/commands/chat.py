@@ -13,12 +13,16 @@ from stanzas.namespaces import COMPONENT, DELAY, LEGACY_DELAY, XML, qualified
 LONGEST_REPLY = 20_000
 """In characters: a table beyond that is cut, and says so."""
 
+_LONGEST_ECHO = 60
 _BODY = qualified(COMPONENT, "body")
 _DELAYS = (qualified(DELAY, "delay"), qualified(LEGACY_DELAY, "x"))
 _LANG = qualified(XML, "lang")
 # A quote that is never closed, and an apostrophe within a word, stand for themselves.
 _QUOTED = r"""(?:"[^"]*"|(?<![^\s=:])'[^']*'(?=\s|$))"""
 _WORD = re.compile(rf"(?:{_QUOTED}|\S)+")
+_NAME = re.compile(r"[A-Za-z_]+")
+_FREE = (Type.TEXT, Type.SECRET, Type.LINES, Type.JID)
+"""Types whose texts may look like `name=value`."""
 _QUOTES = str.maketrans("“”„‟", '""""')
 
 
@@ -44,8 +48,8 @@ class Chat:
             return "Write `help` for the list of commands."
         command = await self._registry.by_word(words[0].removeprefix("/"), asker)
         if command is None:
-            nearest = await self._registry.nearest(words[0], asker)
-            return f"I don't know `{words[0]}`. Did you mean `{usage(nearest)}`? Write `help` for the list of commands."
+            nearest = await self._registry.nearest(words[0][:_LONGEST_ECHO], asker)
+            return f"I don't know `{words[0][:_LONGEST_ECHO]}`. Did you mean `{usage(nearest)}`? Write `help` for the list of commands."
         try:
             return await self._carry_out(asker, command, words[1:], body)
         except Refused:
@@ -75,7 +79,7 @@ def split(line: str) -> list[str]:
 def assign(command: Command, fields: Sequence[Field], words: Iterable[str]) -> dict[str, list[str]]:
     """Which field each word is for: `name=value` by its name, the others in the order of the command's `words`.
 
-    Raises BadField for a word too many.
+    Raises BadField for a word too many, and for a name that no field has.
     """
     named = {field.name for field in (*fields, *command.asks)}
     order = [field for name in command.words for field in fields if field.name == name]
@@ -87,6 +91,8 @@ def assign(command: Command, fields: Sequence[Field], words: Iterable[str]) -> d
             texts.setdefault(name.lower(), []).append(value)
             continue
         field = next((field for field in order if field.name not in texts), last)
+        if equals and _NAME.fullmatch(name) and (field is None or field.type not in _FREE):
+            raise BadField(name, f"there is no such field, only {', '.join(sorted(named))}" if named else "there are no fields")
         if field is None:
             raise BadField(word, "I don't know what this is for")
         texts.setdefault(field.name, []).append(word)

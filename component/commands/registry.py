@@ -7,6 +7,8 @@ from typing import Any
 from component.commands.model import Answer, Ask, Asker, BadField, Command, Field, Row, Values, anyone
 from component.commands.values import Texts, parse
 
+LONGEST_REASON = 400
+"""In characters: a reason may quote what was typed, and stands twice in a form."""
 LINK_DOWN = "The server's Rapport module does not answer just now. Please try again in a moment."
 
 
@@ -73,7 +75,8 @@ def complaint(fields: Sequence[Field], error: BadField) -> str:
     """What is wrong with a value, naming its field as the form does and by its name."""
     label = next((field.label for field in fields if field.name == error.name), error.name)
     named = label if label == error.name else f"{label} ({error.name})"
-    return f"{named}: {error.reason}"
+    reason = error.reason if len(error.reason) <= LONGEST_REASON else f"{error.reason[:LONGEST_REASON]}…"
+    return f"{named}: {reason}"
 
 
 async def carry_out(command: Command, fields: Sequence[Field], asker: Asker, texts: Texts) -> Answer | Ask:

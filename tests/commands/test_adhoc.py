@@ -174,6 +174,12 @@ async def test_a_wrong_value_brings_the_form_back_with_what_was_typed_and_the_re
     assert (await talk.submit(enabled="1", window="5m")).get("status") == "completed"
 
 
+async def test_a_very_long_wrong_value_is_not_quoted_in_full(adhoc: Adhoc) -> None:
+    talk = Talk(adhoc, "settings")
+    await talk.say()
+    assert len(tostring(await talk.submit(window="x" * 100_000))) < 110_000
+
+
 async def test_what_the_command_itself_cannot_take_brings_the_form_back_too(adhoc: Adhoc) -> None:
     talk = Talk(adhoc, "fixed")
     await talk.say()

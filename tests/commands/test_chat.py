@@ -25,6 +25,10 @@ async def test_help_lists_what_the_asker_may_use_and_nothing_else(chat: Chat) ->
     assert "virtual-users" not in await chat.answer(ALICE, "help")
 
 
+async def test_a_very_long_word_is_not_echoed(chat: Chat) -> None:
+    assert len(await chat.answer(ALICE, "&" * 100_000)) < 200
+
+
 async def test_help_for_one_command_shows_its_usage_and_present_values(chat: Chat) -> None:
     assert await chat.answer(ALICE, "help settings") == (
         "Usage: settings on|off\n"
@@ -75,6 +79,7 @@ async def test_a_field_is_emptied_by_its_name_alone(chat: Chat, shop: Shop) -> N
         ('always group:"Work Mates" away', {"who": "group:Work Mates", "outcome": "away", "for": None}),
         ("always who='group:Work Mates' away", {"who": "group:Work Mates", "outcome": "away", "for": None}),
         ("always “group:Work Mates” away", {"who": "group:Work Mates", "outcome": "away", "for": None}),
+        ("always a=b@x.org away", {"who": "a=b@x.org", "outcome": "away", "for": None}),
         ("always o\\27neil@x.org away", {"who": "o\\27neil@x.org", "outcome": "away", "for": None}),
     ],
 )
@@ -91,7 +96,8 @@ async def test_words_fill_the_fields_in_order(chat: Chat, shop: Shop, line: str,
         ("always bob@example.org dnd soon", "For (for): 'soon' is no duration: write it like '30m', '1h30m', '2s' or '1d'\n"),
         ("always bob@example.org dnd 2h please", "please: I don't know what this is for\nUsage: fixed WHO OUTCOME FOR"),
         ("always stranger@example.org dnd", "Contact (who): that is no contact of yours\nUsage: fixed WHO OUTCOME FOR"),
-        ("settings windw=5m", "On (enabled): 'windw=5m' is neither on nor off\nUsage: settings on|off"),
+        ("settings windw=5m", "windw: there is no such field, only busy, enabled, status, window\nUsage: settings on|off"),
+        ("levels all=yes", "all: there are no fields\nUsage: levels"),
         ("settings window=31d", "Window (window): 31d is too much: between 1s and 30d\nUsage: settings on|off"),
         ("contacts-of", "You may not do that."),
     ],
