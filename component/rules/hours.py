@@ -92,3 +92,16 @@ def _zone(name: str) -> ZoneInfo:
         except (ZoneInfoNotFoundError, ValueError, OSError):
             pass
     raise ValueError(f"{name!r} is no time zone: it needs a name like 'Europe/Berlin'")
+
+
+def written(hours: Hours) -> str:
+    """The hours as `parse` reads them."""
+    return "; ".join(f"{_written_days(span.days)} {_clock(span.start)}-{_clock(span.end)} {span.zone.key}" for span in hours)
+
+
+def _written_days(days: frozenset[int]) -> str:
+    return ",".join(_DAYS[day] for day in sorted(days))
+
+
+def _clock(minutes: int) -> str:
+    return f"{minutes // 60:02}:{minutes % 60:02}"

@@ -108,3 +108,8 @@ def test_each_instant_is_on_one_day_of_the_week(zone: str, instant: float) -> No
         day for day in ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun") if hours.covers(hours.parse(f"{day} 00:00-24:00 {zone}"), instant)
     ]
     assert days == [datetime.fromtimestamp(instant, UTC).astimezone(ZoneInfo(zone)).strftime("%a")]
+
+
+@pytest.mark.parametrize("text", [OFFICE, NIGHT, "Mon 00:00-24:00 UTC", "Mon 22:00-00:00 UTC", "mon,WED 9:00-10:00 UTC;"])
+def test_hours_are_written_as_they_are_read(text: str) -> None:
+    assert hours.parse(hours.written(hours.parse(text))) == hours.parse(text)
