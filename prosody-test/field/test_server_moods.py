@@ -95,7 +95,9 @@ async def test_the_module_refuses_a_component_of_another_link_version_and_logs_b
 @pytest.mark.allow_errors
 async def test_rapport_logs_both_versions_when_the_module_refuses_it(make_prosody, rapport):
     server = await make_prosody(extra=f'plugin_paths = {{ "{OTHER_VERSION}" }}')
-    one = await rapport(server)
+    one = await rapport(server, start=False)
+    await one.launch()
+    await one.answering()
     await until(lambda: [line for line in one.log_lines("(?i)version") if "8" in line and "0" in line], 10)
     assert one.running
     assert (await one.cli("check")).returncode not in (0, 2)

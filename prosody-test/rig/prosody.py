@@ -136,6 +136,7 @@ class Prosody(Server):
         self._config.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def _write_accounts(self) -> None:
+        (self.dir / "certs").mkdir()
         for number, host in enumerate(self.hosts):
             users = {**host.users, **({OBSERVER: ()} if number == 0 else {})}
             base = self.dir / "data" / datafile(host.name)

@@ -9,11 +9,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rig import xml
+from rig import http, xml
 from rig.process import Process, lines_of
 from rig.raw import RawClient
 from rig.server import OBSERVER, Server
@@ -94,24 +94,43 @@ class Rapport:
         self.config.chmod(0o600)
 
     async def start(self, within: float = 20.0) -> None:
-        """Run it and wait until it answers disco#info at its domain.
+        """Run it and wait until it works: linked if the server has the module, else answering at its domain.
 
         Raises:
             RuntimeError: it ended instead; the text is the end of its log.
-            TimeoutError: it did not answer in time.
+            TimeoutError: it did not get there in time.
         """
         await self._process.start()
-        await self.linked(within)
+        await (self.linked if self.server.module else self.answering)(within)
 
     async def launch(self) -> None:
         """Run it, and wait for nothing."""
         await self._process.start()
 
-    async def linked(self, within: float = 20.0) -> None:
+    async def answering(self, within: float = 20.0) -> None:
         """Wait until it answers disco#info at its domain."""
         async with RawClient(self.server) as observer:
             await observer.connect(f"{OBSERVER}@{self.server.domain}/rapport")
-            await eventually(lambda: self._answers(observer), within, f"Rapport answers; its log: {self.log_lines()[-10:]}")
+            await self._wait(lambda: self._answers(observer), within, "answers disco#info")
+
+    async def linked(self, within: float = 20.0) -> None:
+        """Wait until it answers, and its health says that all works, the link too."""
+        await self.answering(within)
+        await self._wait(self.healthy, within, "is linked")
+
+    async def healthy(self) -> bool:
+        """Whether its health page says so."""
+        try:
+            status, _ = await http.get(self.http_port, "/health")
+        except (OSError, TimeoutError):
+            return False
+        return status == 200
+
+    async def _wait(self, condition: Callable[[], Awaitable[bool]], within: float, what: str) -> None:
+        try:
+            await eventually(condition, within, f"Rapport {what}")
+        except TimeoutError as late:
+            raise TimeoutError(f"{late}; its log:\n" + "\n".join(self.log_lines()[-30:])) from None
 
     async def _answers(self, observer: RawClient) -> bool:
         if not self._process.running:
