@@ -40,10 +40,13 @@ async def _steps(settings: Settings, users: Sequence[str]) -> AsyncIterator[Step
         async for step in ask.stream(settings.component.control_socket, "/import", {"users": list(users)}):
             yield step
     except ask.NotRunning:
-        from component.app import importing
+        pass
+    else:
+        return
+    from component.app import importing
 
-        async for step in importing(settings, users):
-            yield step
+    async for step in importing(settings, users):
+        yield step
 
 
 class _Shown:

@@ -12,12 +12,13 @@ async def checks(settings: Settings) -> Sequence[Check]:
     try:
         rows = await ask.get(settings.component.control_socket, "/check")
     except ask.NotRunning:
-        # The component's parts are slow to import, and not needed beside a running one.
-        from component.app import probe
+        pass
+    else:
+        return [Check(*row) for row in rows]
+    # Slow to import, and not needed beside a running component.
+    from component.app import probe
 
-        found: Sequence[Check] = await probe(settings)
-        return found
-    return [Check(*row) for row in rows]
+    return await probe(settings)
 
 
 def show(found: Sequence[Check]) -> bool:

@@ -122,6 +122,8 @@ def admin(context: typer.Context, config: Config = None) -> None:
     node, *rest = given
     if node not in known:
         _fail(words.unknown(node, known))
+    if known[node].problem:
+        _fail(known[node].problem)
     if helped:
         output.note(f"{words.usage(known[node])}\n{known[node].title}. {known[node].help}")
         output.table(words.described(known[node].fields))
@@ -184,6 +186,7 @@ def _logging() -> None:
         raise ConfigError("RAPPORT_LOG", "", f"{wanted!r} is neither {' nor '.join(map(repr, LEVELS))}")
     handler = logging.StreamHandler()
     handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    logging.basicConfig(level=LEVELS[wanted], handlers=[handler])
-    # Its debug log has whole stanzas, texts and all.
-    logging.getLogger("slixmpp").setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    # Ours alone: slixmpp's debug log has whole stanzas, texts and all.
+    for ours in ("component", "config"):
+        logging.getLogger(ours).setLevel(LEVELS[wanted])

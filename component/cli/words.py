@@ -43,11 +43,13 @@ class Command:
     title: str
     help: str
     fields: tuple[Field, ...]
+    problem: str = ""
+    """Why its fields can't be told now, where they can't."""
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> Self:
         """A command as the component describes it."""
-        return cls(said["node"], said["title"], said["help"], tuple(map(Field.of, said["fields"])))
+        return cls(said["node"], said["title"], said["help"], tuple(map(Field.of, said["fields"])), said.get("error", ""))
 
 
 def texts(command: Command, words: Sequence[str]) -> dict[str, list[str]]:

@@ -1,0 +1,25 @@
+.PHONY: setup test lint demo bench audit lock
+
+setup:
+	@scripts/setup
+
+# Ends with pytest's summary.
+test: lint
+	@.venv/bin/python -m pytest
+
+lint: setup
+	@scripts/lint
+
+demo: setup
+	@.venv/bin/rapport demo
+
+bench: setup
+	@for bench in bench/*.py; do .venv/bin/python $$bench || exit 1; done
+
+audit: setup
+	@.venv/bin/python scripts/audit.py
+
+# After a change of pyproject.toml's dependencies.
+lock: setup
+	@.venv/bin/pip-compile --quiet --extra=dev --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-trusted-host \
+		--no-emit-find-links --output-file=requirements.lock pyproject.toml
