@@ -358,7 +358,7 @@ end
 
 ---- The VirtualHost's instance --------------------------------------------------------------------------------
 
-served_by = not is_component and jid_prep(module:get_option_string("rapport_component")) or nil;
+served_by = not is_component and jid_prep(module:get_option_string("rapport_component")) or false;
 
 local gates; -- map store: user name -> true, for the host as a whole
 local blocklists; -- of mod_blocklist
@@ -597,8 +597,10 @@ end
 
 -- Own presence of the sessions; what Rapport knows of a session stands in session.rapport
 
--- What a contact was shown: { key, as, v }; these two stand for what Rapport cannot know
-local probed, directed = { key = "nothing" }, { key = "nothing" };
+-- What a contact was shown: { key, as, v }. These stand for what is to be forgotten:
+local directed = { key = "nothing" }; -- the user sent something else
+local probed = { key = "nothing", is_probe = true }; -- the contact asks anew
+local probed_offline = { key = "nothing", is_probe = true, as = "offline" };
 
 local function get_state(session)
 	local known = session.rapport;
@@ -610,7 +612,13 @@ local function get_state(session)
 	return known;
 end
 
--- Called while the server holds nothing back
+local function forget_shown(session, contact)
+	local shown = get_state(session).shown;
+	local seen = shown[contact];
+	shown[contact] = seen and seen.as == "offline" and probed_offline or probed;
+end
+
+-- All contacts see the session as it is
 local function set_truth(session)
 	local known = get_state(session);
 	known.truth, known.shown = true, {};
@@ -788,7 +796,7 @@ local function on_outgoing_presence(event)
 	elseif kind == nil and stanza == known.current then
 		-- After the broadcast mod_presence sends it only to one who was approved, or subscribes once more
 		if stanza == session.presence then
-			known.shown[contact] = probed;
+			forget_shown(session, contact);
 			notify(st.stanza("probe", { xmlns = xmlns_link, from = to, to = user_jid }));
 		end
 		return true;
@@ -805,7 +813,7 @@ local function on_probe(event)
 	local sessions = available_sessions(user);
 	if #sessions == 0 then return; end
 	for _, session in ipairs(sessions) do
-		get_state(session).shown[contact] = probed;
+		forget_shown(session, contact);
 	end
 	notify(st.stanza("probe", { xmlns = xmlns_link, from = stanza.attr.from, to = user_jid }));
 	return true;
@@ -968,7 +976,8 @@ function commands.show(element)
 	for to in element:childtags("to", xmlns_link) do
 		local contact, presence = to.attr.jid, as_broadcast;
 		if contact and may_see(contact) then
-			if known.shown[contact] == probed then
+			local before = known.shown[contact];
+			if before and before.is_probe then
 				as_answer = as_answer or tailor(known.current, attr.as, statuses, true);
 				presence = as_answer;
 			end
