@@ -77,7 +77,7 @@ def unescape(local: str) -> str:
 
 
 def conversation(customer: str, node: str) -> str:
-    """The local part of a customer's (bare JID) conversation with a virtual user. Raises ValueError: there is none, it would be too long."""
+    """The local part of the conversation of a customer (bare JID) with a virtual user. Raises ValueError: it would be too long."""
     return _checked(f"{escape(customer)}%{node}")
 
 

@@ -80,3 +80,13 @@ class Pair:
     """The latest message that was new to the recipient (no correction)."""
     read_at: float = 0.0
     """The recipient has read everything up to this instant, by marker or read state (an answer is in the reverse pair)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What the messages sender → recipient of one epoch weigh together, exactly (rules.levels.weight, score_at)."""
+
+    sender: str
+    recipient: str
+    epoch: int
+    total: int

@@ -216,11 +216,9 @@ def match(arriving: Sequence[Message], held: Iterable[Held], tapped: bool) -> Ma
 
 
 def merge(held: Held, message: Message, tapped: bool) -> Held:
-    """A held message after another account of it. Its instant is the link's, else the earlier of the archives': in whatever order they come."""
-    if tapped:
-        at = message.at
-    else:
-        at = held.message.at if held.tapped else min(held.message.at, message.at)
+    """A held message after another account of it. Its instant is the link's, else the earlier of the archives', whatever came first."""
+    told = held.message.at if held.tapped else min(held.message.at, message.at)
+    at = message.at if tapped else told
     archives = dict(held.archives)
     if message.archive is not None:
         archives[message.archive.by] = message.archive.id
