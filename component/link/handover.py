@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from component.ledger.facts import Handed
+from component.ledger.mark import Handed
 
 log = logging.getLogger(__name__)
 

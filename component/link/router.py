@@ -2,13 +2,12 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Protocol
 from xml.etree.ElementTree import Element, fromstring, tostring
 
 from component.commands.model import Refused
 from component.lanes import Lanes
-from component.ledger.facts import Handed
-from component.ledger.queue import Item
+from component.ledger.mark import Handed
+from component.ledger.queue import Queue
 from component.link.forgeries import Forgeries
 from component.link.server import Link
 from component.ports import Handler, LinkDown, Queued, StanzaError
@@ -24,17 +23,6 @@ _MESSAGE, _PRESENCE, _IQ = (qualified(COMPONENT, name) for name in ("message", "
 _PRETENDED = ("{urn:xmpp:forward:0}", "{urn:xmpp:privilege:", "{urn:x-rapport:link:")
 """Payload that only a served host may send us."""
 _SUBSCRIPTIONS = ("subscribe", "subscribed", "unsubscribe", "unsubscribed")
-
-
-class Queue(Protocol):
-    """The part of ledger/queue.py that the router fills."""
-
-    async def put(self, key: str, payload: bytes, at: float, handed: Handed | None = None) -> int | None:
-        """Store an item; its id, or None if this hand-over was stored before."""
-
-    async def remove(self, ids: list[int]) -> None: ...
-
-    async def all(self) -> list[Item]: ...
 
 
 class Router:

@@ -10,7 +10,8 @@ from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 from xml.etree.ElementTree import Element
 
-from component.ledger.facts import Handed, New
+from component.ledger.facts import Known, New
+from component.ledger.mark import Handed
 from component.link.handover import Handover
 from component.link.presences import own_of
 from component.link.stream import Stream
@@ -37,7 +38,7 @@ _T = TypeVar("_T")
 class Facts(Protocol):
     """The part of the ledger that the link fills."""
 
-    async def record(self, fact: Fact, handed: Handed | None = None) -> New | object: ...
+    async def record_all(self, facts: Sequence[Fact], handed: Handed | None = None) -> Sequence[New | Known]: ...
     async def acknowledge(self, handed: Handed) -> None: ...
 
 
@@ -225,12 +226,8 @@ class Link:
         return tuple(fact for fact in facts if host in {split(jid)[1] for jid in _parties(fact)})
 
     async def _store(self, facts: tuple[Fact, ...], handed: Handed) -> None:
-        """All facts of one hand-over; the mark goes with the last, so that a crash in between brings all of them again."""
-        if not facts:
-            await self._facts.acknowledge(handed)
-            return
-        last = len(facts) - 1
-        outcomes = await asyncio.gather(*(self._facts.record(fact, handed if index == last else None) for index, fact in enumerate(facts)))
+        """All facts of one hand-over, in one transaction with its mark."""
+        outcomes = await self._facts.record_all(facts, handed)
         for fact, outcome in zip(facts, outcomes, strict=True):
             if isinstance(outcome, New):
                 self.listener.on_stored(fact)

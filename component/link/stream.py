@@ -116,13 +116,12 @@ class Stream:
 
     async def _connect_once(self) -> bool:
         """One connection from its first byte to its last; whether it got as far as being up."""
-        connection = _Connection(self, self.jid, self._secret)
+        connection = self._connection = _Connection(self, self.jid, self._secret)
         try:
             await asyncio.wait_for(asyncio.get_running_loop().create_connection(lambda: connection, self._host, self._port), 10)
         except (OSError, TimeoutError) as error:
             self.why_down = f"{self._host}:{self._port}: {error or 'timed out'}"
             return False
-        self._connection = connection
         self.heard = time.monotonic()
         self._watch()
         closing = asyncio.create_task(self._closing.wait())
@@ -150,7 +149,7 @@ class Stream:
         """Ask a silent server for a sign of life; cut the stream when none comes (a half-open TCP connection tells nothing by itself)."""
         connection = self._connection
         if connection is None or connection.transport is None:
-            return
+            return  # the connection is over
         silent = time.monotonic() - self.heard
         if silent >= DEAD:
             connection.why = f"no answer for {silent:.0f} s"

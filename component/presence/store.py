@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from sqlalchemy import Boolean, Column, Connection, Float, MetaData, String, Table, Text, delete, select
+from sqlalchemy import Boolean, Column, Connection, Double, MetaData, String, Table, Text, delete, select
 
 from component.ledger.engine import Database
 from component.rules.presence import Always, Case, Outcome, Rules, Show
@@ -15,9 +15,9 @@ USERS = Table(
     metadata,
     Column("user", String, primary_key=True),
     Column("enabled", Boolean, nullable=False),
-    Column("sent_window", Float, nullable=False),
-    Column("received_window", Float, nullable=False),
-    Column("unread_max_age", Float, nullable=False),
+    Column("sent_window", Double, nullable=False),
+    Column("received_window", Double, nullable=False),
+    Column("unread_max_age", Double, nullable=False),
     Column("outcomes", Text, nullable=False),
 )
 ALWAYS = Table(
@@ -26,7 +26,7 @@ ALWAYS = Table(
     Column("user", String, primary_key=True),
     Column("who", String, primary_key=True),
     Column("outcome", String, nullable=False),
-    Column("until", Float),
+    Column("until", Double),
 )
 
 

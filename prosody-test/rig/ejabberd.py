@@ -253,5 +253,5 @@ class Ejabberd(Server):
         await self._compile()
         for host in self.served_hosts:
             done = await self.api("restart_module", host=host, module="mod_rapport")
-            if done != 0:
+            if done not in (0, {"res": 0}):
                 raise RuntimeError(f"mod_rapport of {host} was not replaced: {done}")

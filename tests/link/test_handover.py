@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from component.ledger.facts import Handed
+from component.ledger.mark import Handed
 from component.link.handover import Handover
 
 
