@@ -253,10 +253,11 @@ class Recorder:
         """Make `scores` anew."""
         connection.execute(SCORES.delete())
         totals: dict[tuple[int, int, int], int] = {}
-        rows = connection.execution_options(yield_per=10_000).execute(
+        rows = connection.execute(
             select(FACTS.c.sender, FACTS.c.recipient, FACTS.c.at)
             .where(FACTS.c.what == What.MESSAGE, ~FACTS.c.voided)
             .order_by(FACTS.c.sender, FACTS.c.recipient)
+            .execution_options(yield_per=10_000)
         )
         pair: _Ids | None = None
         for sender, recipient, at in rows:
