@@ -1,5 +1,6 @@
 """`rapport init`: a config with a fresh secret, and what the server's admin pastes."""
 
+import json
 import os
 import secrets
 from dataclasses import dataclass
@@ -47,16 +48,16 @@ def snippet(server: Server, plan: Plan, path: Path) -> str:
 
 
 def _config(plan: Plan) -> str:
-    admins = ", ".join(f'"{admin}"' for admin in plan.admins)
+    admins = ", ".join(map(_quoted, plan.admins))
     return f"""\
 # Rapport's configuration: docs/configuration.md has all keys.
 
 [component]
-jid = "{plan.component}"
-secret = "{plan.secret}"
+jid = {_quoted(plan.component)}
+secret = {_quoted(plan.secret)}
 host = "127.0.0.1"
 port = {plan.port}
-served_hosts = ["{plan.host}"]
+served_hosts = [{_quoted(plan.host)}]
 admins = [{admins}]
 
 [storage]
@@ -80,26 +81,26 @@ def _prosody(plan: Plan, path: Path) -> str:
 -- 4. rapport run --config {path}, and in another terminal: rapport check --config {path}
 
 VirtualHost "*" {{ -- the global section
-    plugin_paths = {{ {_lua(str(plan.modules))} }};
+    plugin_paths = {{ {_quoted(str(plan.modules))} }};
     network_settings = {{ nagle = false }};
     component_ports = {{ {plan.port} }};
 }}
 
-VirtualHost {_lua(plan.host)} {{
+VirtualHost {_quoted(plan.host)} {{
     modules_enabled = {{ "rapport" }};
-    rapport_component = {_lua(plan.component)};
+    rapport_component = {_quoted(plan.component)};
 }}
 
-Component {_lua(plan.component)} {{
-    component_secret = {_lua(plan.secret)};
+Component {_quoted(plan.component)} {{
+    component_secret = {_quoted(plan.secret)};
     modules_enabled = {{ "rapport" }};
 }}
 """
 
 
-def _lua(text: str) -> str:
-    """A Lua string literal."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def _quoted(text: str) -> str:
+    """A string of TOML, Lua and YAML alike."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _ejabberd(plan: Plan, path: Path) -> str:
@@ -121,12 +122,12 @@ listen:
     ip: "127.0.0.1"
     module: ejabberd_service
     hosts:
-      "{plan.component}":
-        password: "{plan.secret}"
+      {_quoted(plan.component)}:
+        password: {_quoted(plan.secret)}
 
 modules:
   mod_rapport:
-    component: "{plan.component}"
+    component: {_quoted(plan.component)}
 """
 
 
