@@ -417,7 +417,7 @@ local function has_text(tag)
 	return (tag:get_text() or "") ~= "";
 end
 
-local reduced = { -- namespace -> function (tag, owner of the archive) -> what is kept of it
+local reduced = { -- namespace -> function (tag, the archive's stanza-id) -> what is kept of it
 	["jabber:client"] = function (tag) return tag.name == "body" and has_text(tag) and top(tag); end;
 	["urn:xmpp:eme:0"] = top;
 	["urn:xmpp:omemo:2"] = function (tag) return tag.name == "encrypted" and with_empty("payload")(tag); end;
@@ -429,10 +429,7 @@ local reduced = { -- namespace -> function (tag, owner of the archive) -> what i
 	["urn:xmpp:fasten:0"] = with_empty("retract");
 	["urn:xmpp:delay"] = top;
 	["jabber:x:delay"] = top;
-	-- mod_mam strips what claims to be its own
-	["urn:xmpp:sid:0"] = function (tag, owner)
-		return (tag.name == "origin-id" or tag.name == "stanza-id" and tag.attr.by == owner) and top(tag);
-	end;
+	["urn:xmpp:sid:0"] = function (tag, archive_id) return (tag.name == "origin-id" or tag == archive_id) and top(tag); end;
 	["urn:xmpp:receipts"] = top;
 	["urn:xmpp:reply:0"] = top;
 	["urn:xmpp:attention:0"] = top;
@@ -443,12 +440,20 @@ local reduced = { -- namespace -> function (tag, owner of the archive) -> what i
 	["urn:xmpp:carbons:2"] = only("sent", "received");
 };
 
-local function reduce(stanza, owner)
+-- mod_mam puts its id behind those that the sender made up (0.12.3 leaves them in)
+local function find_archive_id(stanza, owner)
+	for i = #stanza.tags, 1, -1 do
+		local tag = stanza.tags[i];
+		if tag.name == "stanza-id" and tag.attr.xmlns == "urn:xmpp:sid:0" and tag.attr.by == owner then return tag; end
+	end
+end
+
+local function reduce(stanza, archive_id)
 	local attr = stanza.attr;
 	local message = st.message({ xmlns = "jabber:client", from = attr.from, to = attr.to, id = attr.id, type = attr.type });
 	for _, tag in ipairs(stanza.tags) do
 		local rule = reduced[tag.attr.xmlns or "jabber:client"];
-		local kept = rule and rule(tag, owner);
+		local kept = rule and rule(tag, archive_id);
 		if kept then message:add_direct_child(kept); end
 	end
 	return message;
@@ -476,8 +481,8 @@ local function is_tapped(stanza)
 end
 
 local function tap(stanza, user, at)
-	local owner = hosts[module.host].modules.mam and user.."@"..module.host;
-	notify_counted("tap", { at = instant(at) }, reduce(stanza, owner));
+	local archive_id = hosts[module.host].modules.mam and find_archive_id(stanza, user.."@"..module.host);
+	notify_counted("tap", { at = instant(at) }, reduce(stanza, archive_id));
 end
 
 -- Messages to local users: which ones mod_message has accepted is known when it is done
@@ -637,10 +642,9 @@ local function available_sessions(user)
 	return found;
 end
 
--- mod_presence has put a delay behind what it keeps of a presence, for those who ask later; a broadcast has none
-local function is_stamp(presence, tag)
-	return tag == presence.tags[#presence.tags] and tag.name == "delay" and tag.attr.xmlns == "urn:xmpp:delay"
-		and tag.attr.from == module.host;
+-- mod_presence has put a delay into what it keeps of a presence, for those who ask later; a broadcast has none
+local function is_stamp(child)
+	return child.name == "delay" and child.attr.xmlns == "urn:xmpp:delay" and child.attr.from == module.host;
 end
 
 -- Replaces the children of that name, where the first of them stands, or else at the front
@@ -666,7 +670,7 @@ local function tailor(own, as, statuses, stamped)
 		tailored = st.presence({ from = own.attr.from, type = "unavailable" });
 	else
 		for _, child in ipairs(own) do
-			if stamped or not is_stamp(own, child) then table.insert(children, child); end
+			if stamped or not is_stamp(child) then table.insert(children, child); end
 		end
 	end
 	if #statuses > 0 then replace(children, "status", statuses); end

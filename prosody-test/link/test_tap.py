@@ -1,6 +1,5 @@
 """The tap (docs/link.md, 3): once each, after acceptance, without a word of text."""
 
-import asyncio
 import time
 
 import pytest
@@ -239,8 +238,9 @@ async def test_only_the_stanza_id_of_the_recipients_archive_is_kept(prosody, cli
     message = await only_tap(rapport)
     kept = [(each.get("by"), each.get("id")) for each in xml.children(message, "stanza-id")]
     delivered = await alice.expect(lambda stanza: xml.body(stanza) == "hello")
+    # Prosody 0.12.3 delivers the forged one too, before its own.
     real = [each.get("id") for each in xml.children(delivered, "stanza-id") if each.get("by") == "alice@localhost"]
-    assert kept == [("alice@localhost", real[0])]
+    assert kept == [("alice@localhost", real[-1])] and real[-1] != "x"
 
 
 async def test_between_two_served_hosts_the_recipients_side_taps(make_prosody, client, component):
@@ -271,11 +271,20 @@ async def test_a_message_to_a_host_that_is_not_served_is_tapped_at_the_senders(m
     assert message_of(await rapport.expect_notice("tap")).get("id") == back
 
 
-async def test_a_remote_bounce_of_a_tapped_message_is_told(make_prosody, client, linked):
-    one = await make_prosody([Host(users=friends("alice", "bob"))], peers={})
-    two = await make_prosody([Host("there.localhost", {"dora": []}, served=False)], peers={"localhost": one.s2s_port})
+async def federated(make_prosody, grace=30):
+    """Two servers: localhost with alice and bob, served; there.localhost with dora, of which Rapport knows nothing."""
+    one = await make_prosody([Host(users=friends("alice", "bob"))], peers={}, grace=grace)
+    peers = {"localhost": one.s2s_port, one.component: one.s2s_port}
+    two = await make_prosody([Host("there.localhost", {"dora": []})], peers=peers, module=False)
+    two.component = "unused.localhost"
+    await two.restart()
     one.peers = {"there.localhost": two.s2s_port}
     await one.restart()
+    return one, two
+
+
+async def test_a_remote_bounce_of_a_tapped_message_is_told(make_prosody, client, linked):
+    one, _ = await federated(make_prosody)
     rapport = await linked(one)
     bob = await client(one, "bob@localhost/phone")
     bounced = await bob.message("nobody@there.localhost", "hello")
@@ -290,21 +299,17 @@ async def test_a_remote_bounce_of_a_tapped_message_is_told(make_prosody, client,
 
 
 async def test_remote_messages_are_tapped_and_wait_like_all(make_prosody, client, component):
-    one = await make_prosody([Host(users=friends("alice", "bob"))], peers={}, grace=2)
-    two = await make_prosody([Host("there.localhost", {"dora": []}, served=False)], peers={"localhost": one.s2s_port, "rapport.localhost": one.s2s_port})
-    one.peers = {"there.localhost": two.s2s_port}
-    await one.restart()
+    one, two = await federated(make_prosody, grace=2)
     dora = await client(two, "dora@there.localhost/phone")
-    await dora.message("alice@localhost", "hello")
+    heard = await dora.message("alice@localhost", "hello")
     waiting = await dora.message("shop@rapport.localhost", "anybody?")
     error = await dora.expect(lambda stanza: stanza.get("id") == waiting, 8)
     assert xml.condition(error) == "recipient-unavailable"
     rapport = await component(one)
     await rapport.start()
-    assert ids(rapport) == [message_of(rapport.notices("tap")[0]).get("id")]
+    assert ids(rapport) == [heard]
     await dora.message("shop@rapport.localhost", "now?")
     await rapport.expect(lambda stanza: xml.body(stanza) == "now?" and xml.child(stanza, "handed", xml.LINK) is not None)
-    await asyncio.gather(one.stop(), two.stop())
 
 
 async def test_a_read_state_is_told_after_it_was_published(prosody, client, linked):
