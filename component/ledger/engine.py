@@ -100,7 +100,7 @@ class Database:
         Raises:
             ValueError: the URL is not one of these.
             DatabaseTooNew: a newer Rapport has written there.
-            sqlalchemy.exc.OperationalError: it can't be reached.
+            OSError, sqlalchemy.exc.OperationalError: it can't be reached.
         """
         database = cls(_parse(url))
         try:

@@ -61,6 +61,10 @@ class Ledger:
             insert = upsert(connection, SETTINGS).values(name="half_life", value=repr(self._half_life))
             connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"value": repr(self._half_life)}))
 
+    def forget(self) -> None:
+        """Drop what is kept in memory of the database; called in the writer's thread (erase.Records)."""
+        self._recorder.forget()
+
     # --- facts in ---
 
     async def record(self, fact: Fact, handed: Handed | None = None) -> New | Known:

@@ -1,7 +1,7 @@
 """The schema: Alembic's migrations, run when a database is opened (migrations/versions/NNNN_words.py).
 
-A capability with tables of its own adds migrations beside the ledger's. Those of one capability form a chain; the first of a chain has
-`down_revision = None`, so that capabilities don't wait for each other.
+A capability with tables of its own adds migrations beside the ledger's. Each has a number of its own and names the one that it needs as
+`down_revision`; two may name the same one, so that capabilities don't wait for each other.
 """
 
 from pathlib import Path

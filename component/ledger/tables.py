@@ -40,16 +40,16 @@ FACTS = Table(
     "facts",
     metadata,
     Column("id", _Id, primary_key=True),
-    Column("what", SmallInteger, nullable=False, comment="facts.What"),
-    Column("sender", Integer, nullable=False, comment="who wrote; of a read: the writer"),
-    Column("recipient", Integer, nullable=False, comment="of a read: the reader"),
+    Column("what", SmallInteger, nullable=False),  # facts.What
+    Column("sender", Integer, nullable=False),  # who wrote; of a read: the writer
+    Column("recipient", Integer, nullable=False),  # of a read: the reader
     Column("at", Double, nullable=False),
-    Column("stanza_id", Text, nullable=False, comment="empty: none"),
-    Column("kind", SmallInteger, nullable=False, comment="rules.facts.Kind"),
-    Column("upto", Double, comment="of a read: the instant of the message that it names"),
-    Column("tapped", Boolean, nullable=False, comment="of a message: the link told it; else an archive did"),
-    Column("voided", Boolean, nullable=False, comment="of a message: it bounced"),
-    Column("sender_archive", Text, comment="its id in the archive of the sender"),
+    Column("stanza_id", Text, nullable=False),  # empty: none
+    Column("kind", SmallInteger, nullable=False),  # rules.facts.Kind
+    Column("upto", Double),  # of a read: the instant of the message that it names
+    Column("tapped", Boolean, nullable=False),  # of a message: the link told it; else an archive did
+    Column("voided", Boolean, nullable=False),  # of a message: it bounced
+    Column("sender_archive", Text),  # its id in the archive of the sender
     Column("recipient_archive", Text),
 )
 Index("facts_pair", FACTS.c.sender, FACTS.c.recipient, FACTS.c.at)
@@ -65,9 +65,9 @@ PAIRS = Table(
     Column("last_at", Double, nullable=False),
     Column("new_at", Double, nullable=False),
     Column("read_at", Double, nullable=False),
-    comment="derived from facts: rules.facts.Pair",
     sqlite_with_rowid=False,
 )
+"""Derived from facts: rules.facts.Pair."""
 Index("pairs_recipient", PAIRS.c.recipient, PAIRS.c.sender)
 
 SCORES = Table(
@@ -77,27 +77,27 @@ SCORES = Table(
     Column("recipient", Integer, primary_key=True, autoincrement=False),
     Column("epoch", Integer, primary_key=True, autoincrement=False),
     Column("total", BigInteger, nullable=False),
-    comment="derived from facts: sums of rules.levels.weight",
     sqlite_with_rowid=False,
 )
+"""Derived from facts: sums of rules.levels.weight."""
 Index("scores_recipient", SCORES.c.recipient, SCORES.c.sender)
 
 MARKS = Table(
     "marks",
     metadata,
-    Column("one", Integer, primary_key=True, autoincrement=False, comment="always 1"),
+    Column("one", Integer, primary_key=True, autoincrement=False),  # always 1
     Column("epoch", Text, nullable=False),
     Column("n", BigInteger, nullable=False),
-    comment="the last hand-over of the link that is stored (docs/link.md, 2)",
 )
+"""The last hand-over of the link that is stored (docs/link.md, 2)."""
 
 SETTINGS = Table(
     "ledger_settings",
     metadata,
     Column("name", Text, primary_key=True),
     Column("value", Text, nullable=False),
-    comment="what the derived tables were made with",
 )
+"""What the derived tables were made with."""
 
 QUEUE = Table(
     "queue",
@@ -107,8 +107,8 @@ QUEUE = Table(
     Column("at", Double, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     sqlite_autoincrement=True,
-    comment="kept until it is dealt with; ids are never used again",
 )
+"""Kept until it is dealt with; ids are never used again."""
 Index("queue_key", QUEUE.c.key, QUEUE.c.id)
 
 
