@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import signal
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -218,7 +218,7 @@ async def probe(settings: Settings) -> Sequence[Check]:
         return await app.checks()
 
 
-async def importing(settings: Settings, users: Sequence[str]) -> AsyncIterator[Mapping[str, Any]]:
+async def importing(settings: Settings, users: Sequence[str]) -> AsyncGenerator[Mapping[str, Any]]:
     """Import these users' archives with a connection of our own (`rapport import-archive` where none is running)."""
     async with running(settings) as app:
         await app.server.settled(PROBE)

@@ -1,7 +1,8 @@
 """`rapport import-archive`: fills the ledger from the server's message archive, by a running component or for just this once."""
 
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -28,25 +29,27 @@ def local_user(settings: Settings, text: str) -> str:
 async def import_archive(settings: Settings, users: Sequence[str]) -> None:
     """Imports these users' archives and shows how far it is. Raises ask.Failed."""
     with _Shown() as shown:
-        async for step in _steps(settings, users):
-            if "error" in step:
-                raise ask.Failed(str(step["error"]))
-            if "user" in step:
-                shown.step(step)
+        async with aclosing(_steps(settings, users)) as steps:
+            async for step in steps:
+                if "error" in step:
+                    raise ask.Failed(str(step["error"]))
+                if "user" in step:
+                    shown.step(step)
 
 
-async def _steps(settings: Settings, users: Sequence[str]) -> AsyncIterator[Step]:
+async def _steps(settings: Settings, users: Sequence[str]) -> AsyncGenerator[Step]:
     try:
-        async for step in ask.stream(settings.component.control_socket, "/import", {"users": list(users)}):
-            yield step
+        async with aclosing(ask.stream(settings.component.control_socket, "/import", {"users": list(users)})) as steps:
+            async for step in steps:
+                yield step
+        return
     except ask.NotRunning:
         pass
-    else:
-        return
     from component.app import importing
 
-    async for step in importing(settings, users):
-        yield step
+    async with aclosing(importing(settings, users)) as steps:
+        async for step in steps:
+            yield step
 
 
 class _Shown:

@@ -1,7 +1,7 @@
 """Asks the running component, by its control socket: HTTP with JSON on a Unix socket (component/commands/control.py answers)."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -39,7 +39,7 @@ async def post(socket: Path, path: str, body: Mapping[str, Any]) -> Any:
         return await answer.json()
 
 
-async def stream(socket: Path, path: str, body: Mapping[str, Any]) -> AsyncIterator[Mapping[str, Any]]:
+async def stream(socket: Path, path: str, body: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any]]:
     """The JSON lines that answer `POST path`, one by one. Raises NotRunning or Failed."""
     async with _asked(socket, "POST", path, body, _ENDLESS) as answer:
         async for line in answer.content:

@@ -22,7 +22,7 @@ from stanzas import jid
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 DEFAULTS = (Path("rapport.toml"), Path("/etc/rapport/rapport.toml"))
-LEVELS = {"debug": logging.DEBUG, "info": logging.INFO}
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
 
 Config = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="The configuration; else ./rapport.toml or /etc/rapport/rapport.toml.")
@@ -32,7 +32,6 @@ Config = Annotated[
 def main() -> NoReturn:
     """What `rapport` runs."""
     try:
-        _logging()
         app(prog_name="rapport")
     except ConfigError as error:
         output.problem(str(error))
@@ -44,11 +43,13 @@ def main() -> NoReturn:
 
 
 @app.callback(invoke_without_command=True)
-def rapport(show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+def rapport(context: typer.Context, show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     """Rapport, an XMPP component that knows who talks to whom."""
     if show_version:
         output.note(f"rapport {version('rapport')}")
         raise typer.Exit
+    # What only asks has an answer to print, and no events to tell.
+    _logging("info" if context.invoked_subcommand == "run" else "warning")
 
 
 @app.command()
@@ -180,10 +181,10 @@ class _OneLine(logging.Formatter):
         return " ".join(super().formatMessage(record).splitlines())
 
 
-def _logging() -> None:
-    wanted = os.environ.get("RAPPORT_LOG", "info").lower()
+def _logging(otherwise: str) -> None:
+    wanted = os.environ.get("RAPPORT_LOG", otherwise).lower()
     if wanted not in LEVELS:
-        raise ConfigError("RAPPORT_LOG", "", f"{wanted!r} is neither {' nor '.join(map(repr, LEVELS))}")
+        raise ConfigError("RAPPORT_LOG", "", f"{wanted!r} is none of {', '.join(LEVELS)}")
     handler = logging.StreamHandler()
     handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])

@@ -62,7 +62,7 @@ def test_a_config_that_is_not_there_is_one_line_and_exit_2(tmp_path: Path) -> No
 
 def test_an_unknown_log_level_is_one_line_and_exit_2(config: Path) -> None:
     done = rapport("run", at=config.parent, RAPPORT_LOG="loud")
-    assert (done.returncode, done.stderr) == (2, "RAPPORT_LOG: 'loud' is neither 'debug' nor 'info'\n")
+    assert (done.returncode, done.stderr) == (2, "RAPPORT_LOG: 'loud' is none of debug, info, warning\n")
 
 
 @pytest.mark.parametrize("words", [("admin", "presence"), ("explain", "alice", "bob@x.org")])
