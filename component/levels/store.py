@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 
 from component.ledger.engine import Database
+from component.ledger.erase import by_columns
 from component.rules.doors import NOTHING, Door
 from component.rules.levels import NO_LABELS, Labels
 from stanzas.files import SharedFile
@@ -116,6 +117,18 @@ INTRODUCTIONS = Table(
     Column("at", Double, nullable=False),
 )
 Index("levels_introductions_at", INTRODUCTIONS.c.at)
+
+PARTS = (
+    by_columns(LABELS, LABELS.c.owner, LABELS.c.contact),
+    by_columns(DOORS, DOORS.c.owner),
+    by_columns(REAL_NAMES, REAL_NAMES.c.owner),
+    by_columns(UNLISTED, UNLISTED.c.jid),
+    by_columns(FILES, FILES.c.owner),
+    by_columns(LOOKS, LOOKS.c.owner, LOOKS.c.who),
+    by_columns(TALKS, TALKS.c.writer, TALKS.c.reader),
+    by_columns(INTRODUCTIONS, INTRODUCTIONS.c.asker, INTRODUCTIONS.c.recipient),
+)
+"""For export and erase (ledger/erase.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +299,15 @@ class Store:
             return [Look(row.at, row.who, Door(row.door), row.level, row.granted) for row in found]
 
         return await self._database.read(work)
+
+    async def erase(self, user: str) -> None:
+        """Forget all of a user whose account is no more: who gets the JID next inherits nothing."""
+
+        def work(connection: Connection) -> None:
+            for part in PARTS:
+                part.erase(connection, user)
+
+        await self._database.write(work)
 
     async def _replace(self, table: Table, mine: Any, row: Mapping[str, Any] | None, crowd: Any = None, room: int = REMOTE_KEPT) -> None:
         """Put `row` (None: nothing) where `mine` was. Raises Full if it would be one more than `room` of a `crowd`."""
