@@ -46,7 +46,7 @@ LABELS = Table(
     metadata,
     Column("owner", Text, primary_key=True),
     Column("contact", Text, primary_key=True),
-    Column("labels", Text, nullable=False, comment="JSON: a list of texts"),
+    Column("labels", Text, nullable=False),  # JSON: a list of texts
     Column("level", SmallInteger),
     Column("pinned", Boolean, nullable=False),
 )
@@ -54,9 +54,9 @@ DOORS = Table(
     "levels_doors",
     metadata,
     Column("owner", Text, primary_key=True),
-    Column("door", Text, primary_key=True, comment="rules.doors.Door"),
-    Column("levels", Text, nullable=False, comment="the open ones: 135"),
-    Column("names", Boolean, nullable=False, comment="whether contact lists show the owner's names for contacts"),
+    Column("door", Text, primary_key=True),  # rules.doors.Door
+    Column("levels", Text, nullable=False),  # the open ones, like 135
+    Column("names", Boolean, nullable=False),  # whether contact lists show the owner's names for contacts
 )
 REAL_NAMES = Table(
     "levels_real_names",
@@ -74,8 +74,8 @@ UNLISTED = Table(
     metadata,
     Column("jid", Text, primary_key=True),
     Column("domain", Text, nullable=False),
-    comment="who does not want to stand in others' lists",
 )
+"""Who does not want to stand in others' lists."""
 Index("levels_unlisted_domain", UNLISTED.c.domain)
 FILES = Table(
     "levels_files",
@@ -86,8 +86,8 @@ FILES = Table(
     Column("name", Text, nullable=False),
     Column("size", BigInteger),
     Column("media_type", Text, nullable=False),
-    Column("hashes", Text, nullable=False, comment="JSON: a list of [algorithm, base64]"),
-    Column("level", SmallInteger, comment="none: every open one"),
+    Column("hashes", Text, nullable=False),  # JSON: a list of [algorithm, base64]
+    Column("level", SmallInteger),  # none: every open one
 )
 Index("levels_files_owner", FILES.c.owner)
 LOOKS = Table(
@@ -98,7 +98,7 @@ LOOKS = Table(
     Column("at", Double, nullable=False),
     Column("who", Text, nullable=False),
     Column("door", Text, nullable=False),
-    Column("level", SmallInteger, comment="none: all"),
+    Column("level", SmallInteger),  # none: all
     Column("granted", Boolean, nullable=False),
 )
 Index("levels_looks_owner", LOOKS.c.owner, LOOKS.c.granted, LOOKS.c.id)
@@ -107,8 +107,8 @@ TALKS = Table(
     metadata,
     Column("writer", Text, primary_key=True),
     Column("reader", Text, primary_key=True),
-    comment="who wrote to whom under their real name; the reader may answer",
 )
+"""Who wrote to whom under their real name; the reader may answer."""
 INTRODUCTIONS = Table(
     "levels_introductions",
     metadata,
@@ -158,7 +158,7 @@ class Settings:
     opened: Mapping[Door, frozenset[int]] = field(default_factory=dict)
     share_names: bool = False
     real_name: RealName | None = None
-    files: Sequence[Leveled] = ()
+    files: tuple[Leveled, ...] = ()
     """In the order in which they were shared."""
     wrote_to: frozenset[str] = frozenset()
     """To whom the user wrote under their real name."""
@@ -338,7 +338,7 @@ def _settings(connection: Connection, user: str) -> Settings:
         {Door(row.door): frozenset(int(level) for level in row.levels) for row in doors},
         any(row.names for row in doors if row.door == Door.CONTACTS.value),
         None if real_name is None else RealName(real_name.fn, real_name.given, real_name.family, real_name.photo),
-        [_leveled(row) for row in connection.execute(select(FILES).where(FILES.c.owner == user).order_by(FILES.c.id))],
+        tuple(_leveled(row) for row in connection.execute(select(FILES).where(FILES.c.owner == user).order_by(FILES.c.id))),
         frozenset(connection.scalars(select(TALKS.c.reader).where(TALKS.c.writer == user))),
     )
 
