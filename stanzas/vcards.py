@@ -13,6 +13,8 @@ from stanzas.namespaces import NICK, PUBSUB, PUBSUB_EVENT, VCARD4, VCARD4_NODE, 
 
 LARGEST_PHOTO = 64 * 1024
 """Bytes of a photo that is kept itself."""
+CARD_NODES = (VCARD4_NODE, NICK)
+"""The PEP nodes that a card has."""
 _DATA = re.compile(r"data:(image/(?:png|jpeg|gif|webp))(;base64)?,(.*)", re.DOTALL | re.IGNORECASE)
 
 
@@ -87,16 +89,10 @@ def requested_node(pubsub: Element) -> str | None:
     return None if items is None else items.get("node")
 
 
-def node_answer(node: str, card: Card) -> Element | None:
-    """The answer to a PEP items request for a node that a card has; None: it has no such node."""
-    if node == VCARD4_NODE:
-        payload = vcard4(card)
-    elif node == NICK:
-        payload = _nick(card)
-    else:
-        return None
+def node_answer(node: str, card: Card) -> Element:
+    """The answer to a PEP items request for one of `CARD_NODES`."""
     pubsub = element(PUBSUB, "pubsub")
-    pubsub.append(_items(PUBSUB, node, payload))
+    pubsub.append(_items(PUBSUB, node, vcard4(card) if node == VCARD4_NODE else _nick(card)))
     return pubsub
 
 
