@@ -21,6 +21,11 @@ from component.commands.registry import Registry
 from component.ledger.engine import Database, DatabaseTooNew
 from component.ledger.facts import Ledger
 from component.ledger.queue import Queue
+from component.levels import commands as levels_commands
+from component.levels.face import Faces
+from component.levels.links import Links
+from component.levels.service import Levels
+from component.levels.store import Store as LevelsStore
 from component.link.archive import Importer
 from component.link.checks import check
 from component.link.router import Router
@@ -33,6 +38,7 @@ from component.presence.service import Presence
 from component.presence.store import Store as PresenceStore
 from component.rules import addresses
 from component.rules.facts import Fact, Message
+from component.rules.levels import Balance, Scale
 from component.rules.presence import Rules
 from component.web.server import Metric, Web
 from config.settings import Settings
@@ -61,27 +67,38 @@ class App:
             defaults.settle,
             Rules(defaults.sent_window, defaults.received_window, defaults.unread_max_age),
         )
+        scale = Scale(settings.levels.half_life, settings.levels.thresholds, Balance(settings.levels.balance))
+        self.levels = Levels(self.server, ledger, LevelsStore(database), self.clock, scale, component.served_hosts)
+        self.faces = Faces(component.jid, self.server, self.levels)
         self.importer = Importer(self.server, ledger, component.served_hosts)
         now = self.clock.now
         self.explain = Explain(
             presence_commands.explain_table(self.presence),
-            [presence_commands.explain_rows(self.presence, now)],
+            [presence_commands.explain_rows(self.presence, now), levels_commands.explain_rows(self.levels)],
         )
-        self.registry = Registry([*presence_commands.commands(self.presence, now), self.explain.command()])
+        self.registry = Registry(
+            [
+                *presence_commands.commands(self.presence, now),
+                *levels_commands.commands(self.levels, Links(component.jid, self.server)),
+                self.explain.command(),
+            ]
+        )
         own = Own(component.jid, self.server, Adhoc(self.registry, now), Chat(self.registry), self.asker, self._items)
-        handlers: Mapping[type, Handler] = {addresses.Own: own}
+        handlers: Mapping[type, Handler] = {addresses.Own: own, addresses.Face: self.faces}
         self.router = Router(component.jid, self.server, queue, self._address, handlers, now)
         hooks = Hooks(self.checks, self._explain, self.importer.run)
         self.control = Control(component.control_socket, self.registry, self._typed_asker, hooks)
 
     async def open(self) -> None:
         await self.presence.open()
+        await self.levels.open()
         await self.router.resume()
 
     async def drain(self) -> None:
         """Let what has begun end, and store what was handed over."""
         await self.router.drain()
         await self.presence.drain()
+        await self.levels.drain()
         await self.server.handover.drain()
 
     def asker(self, jid: str) -> Asker:
@@ -136,6 +153,7 @@ class App:
 
     def on_ready(self, host: str) -> None:
         self.presence.on_ready(host)
+        self.faces.on_ready()
 
     def on_down(self) -> None:
         """Nothing can be shown or asked until the stream is back; everybody keeps what they know."""
@@ -145,6 +163,7 @@ class App:
 
     def on_changed(self, user: str, what: str) -> None:
         self.presence.on_changed(user, what)
+        self.levels.on_changed(user, what)
 
     def on_message(self, message: Message) -> None:
         self.presence.on_message(message)
@@ -160,10 +179,20 @@ def _typed(name: str, text: str) -> str:
         raise BadField(name, str(error)) from None
 
 
+class NotStarted(Exception):
+    """The database can't be opened; the reason."""
+
+
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[App]:
-    """Rapport while it runs: opened and connecting inside, drained and closed after."""
-    database = await Database.open(settings.storage.url)
+    """Rapport while it runs: opened and connecting inside, drained and closed after. Raises NotStarted."""
+    try:
+        database = await Database.open(settings.storage.url)
+    except OperationalError as error:
+        # Without SQLAlchemy's words around the driver's.
+        raise NotStarted(f"[storage] {error.orig}") from error
+    except (DatabaseTooNew, OSError) as error:
+        raise NotStarted(f"[storage] {error}") from error
     try:
         ledger = await Ledger.open(database, settings.levels.half_life)
         app = App(settings, database, ledger, Queue(database), await ledger.mark())
@@ -200,7 +229,7 @@ async def _run(settings: Settings) -> int:
             finally:
                 await web.stop()
                 await app.control.stop()
-    except (DatabaseTooNew, InUse, OperationalError, OSError) as error:
+    except (NotStarted, InUse, OSError) as error:
         log.critical("rapport.not_started reason=%s", " ".join(str(error).split()))
         return 1
     log.info("rapport.stopped")
@@ -213,13 +242,19 @@ PROBE = 10.0
 
 async def probe(settings: Settings) -> Sequence[Check]:
     """What a connection of our own finds (`rapport check` where none is running)."""
-    async with running(settings) as app:
-        await app.server.settled(PROBE)
-        return await app.checks()
+    try:
+        async with running(settings) as app:
+            await app.server.settled(PROBE)
+            return await app.checks()
+    except NotStarted as error:
+        return [Check("storage", False, str(error), "[storage] url here, or the database that it names")]
 
 
 async def importing(settings: Settings, users: Sequence[str]) -> AsyncGenerator[Mapping[str, Any]]:
-    """Import these users' archives with a connection of our own (`rapport import-archive` where none is running)."""
+    """Import these users' archives with a connection of our own (`rapport import-archive` where none is running).
+
+    Raises NotStarted.
+    """
     async with running(settings) as app:
         await app.server.settled(PROBE)
         async for step in app.importer.run(users):

@@ -45,11 +45,14 @@ async def _steps(settings: Settings, users: Sequence[str]) -> AsyncGenerator[Ste
         return
     except ask.NotRunning:
         pass
-    from component.app import importing
+    from component.app import NotStarted, importing
 
-    async with aclosing(importing(settings, users)) as steps:
-        async for step in steps:
-            yield step
+    try:
+        async with aclosing(importing(settings, users)) as steps:
+            async for step in steps:
+                yield step
+    except NotStarted as error:
+        raise ask.Failed(str(error)) from None
 
 
 class _Shown:
