@@ -145,8 +145,17 @@ class RawClient(Stream):
     # -- what this client saw
 
     def presences(self, of: str, since: int = 0) -> list[Element]:
-        """Every available or unavailable presence from a bare JID (any resource), in order."""
-        return [each for each in self.received[since:] if xml.sender(each) == xml.bare(of) and xml.show(each) is not None]
+        """Every available or unavailable presence of a bare JID's resources, in order.
+
+        Without the unavailable one from the bare JID itself: Prosody answers so to a probe of somebody without a session.
+        """
+        return [
+            each
+            for each in self.received[since:]
+            if xml.sender(each) == xml.bare(of)
+            and xml.show(each) is not None
+            and (xml.resource(each.get("from", "")) or xml.show(each) != "offline")
+        ]
 
     def saw(self, of: str, since: int = 0) -> list[str]:
         """The shows of these presences, in order ('offline' for unavailable)."""
