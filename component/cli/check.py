@@ -23,9 +23,10 @@ async def checks(settings: Settings) -> Sequence[Check]:
 
 def show(found: Sequence[Check]) -> bool:
     """Prints the table, and returns whether all works."""
-    rows = [(each.name, "ok" if each.ok else "FAILS", each.detail) for each in found]
-    for place, each in reversed(list(enumerate(found, 1))):
+    rows = []
+    for each in found:
+        rows.append((each.name, "ok" if each.ok else "FAILS", " ".join(each.detail.split())))
         if each.mend and not each.ok:
-            rows.insert(place, ("", "", f"mend: {each.mend}"))
+            rows.append(("", "", f"mend: {each.mend}"))
     output.table(rows, ("check", "state", "detail"))
     return all(each.ok for each in found)

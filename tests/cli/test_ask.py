@@ -1,28 +1,12 @@
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from component.cli import ask
-from config import sockets
-
-
-@asynccontextmanager
-async def answering(path: Path, *routes: web.RouteDef) -> AsyncIterator[None]:
-    """A component as far as the command line asks it."""
-    application = web.Application()
-    application.add_routes(routes)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    await web.UnixSite(runner, sockets.address(path)).start()
-    try:
-        yield
-    finally:
-        await runner.cleanup()
+from tests.cli.running import answering
 
 
 async def commands(_request: web.Request) -> web.Response:
