@@ -1,0 +1,689 @@
+"""Customers' messages on their way to sub-users (spec/20-virtual.md, A message from a customer; If it fails).
+
+A conversation holds, in order: what *waits* for a sub-user, and what was *sent* but may come back. A message leaves the queue when the
+server has taken it and it can't come back any more. Deciding never awaits, so that two devices of a customer make one conversation.
+"""
+
+import asyncio
+import logging
+from bisect import insort
+from collections import OrderedDict, deque
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from xml.etree.ElementTree import Element, tostring
+
+from component.ports import Clock, Queued, Server, StanzaError
+from component.rules import addresses, routing
+from component.rules.routing import Call, Choice, Step, choose, is_valid, standing
+from component.virtual.ids import SealedIds
+from component.virtual.model import CUSTOMER, Line, Paused, Profile, Record, WhenOffline, attributes_of
+from component.virtual.outbox import Outbox, Queue
+from component.virtual.profiles import Profiles
+from component.virtual.relay import counts, inward, is_passing, languages_of, nick_of, text_of
+from component.virtual.store import Known, SavedConversation, Sent, Store
+from component.virtual.team import Sub, Team
+from stanzas.build import error_reply, message
+from stanzas.jid import bare, split
+
+log = logging.getLogger(__name__)
+
+MOST_WAITING = 200
+"""Messages of one customer that wait; what comes past that is returned with `resource-constraint`."""
+MOST_SENT = 10_000
+"""Messages that are remembered after they were sent: an error that comes back for an older one moves nothing."""
+REMOTE_PATIENCE = 90.0
+"""Seconds in which a remote server's error may still come; until then the message stays in the queue."""
+THEIR_IDS = 200
+"""Ids of a customer's messages that are remembered, for replies and reactions to them."""
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """A customer's message on its way."""
+
+    queued: Queued
+    says: bool
+    """Whether it counts as a message; the others (receipts, markers, reactions) open no conversation."""
+    stored: int | None
+    """Its number in the queue; None: it left the queue."""
+    noted: bool = False
+    """Whether the store knows how far it came (store.Sent)."""
+    tries: int = 0
+    """How often it came back, or went on because it was not answered."""
+    tried: set[str] = field(default_factory=set)
+    member: str = ""
+    """Whom it went to last."""
+    returned: bool = False
+    """Whether it came back from there, or nobody knows."""
+
+    def __lt__(self, other: "Delivery") -> bool:
+        return self.queued.id < other.queued.id
+
+
+@dataclass(slots=True, eq=False)
+class Conversation:
+    id: int
+    node: str
+    customer: str
+    address: str
+    """The bare JID under which sub-users know it."""
+    opened_at: float
+    last_at: float
+    member: str | None = None
+    record: int = 0
+    """Of the choice of this member; 0: none yet."""
+    told: bool = False
+    """Whether the customer was told that nobody is there, and still waits."""
+    waiting: list[Delivery] = field(default_factory=list)
+    """Oldest first."""
+    held: dict[int, Delivery] = field(default_factory=dict)
+    """Taken by the server, but kept in the queue: not answered yet, or a remote server may still return them."""
+    unanswered: list[Delivery] = field(default_factory=list)
+    """What was sent since the last answer, oldest first; only where `answer_within` is set."""
+    passed_by: set[str] = field(default_factory=set)
+    """Who let the unanswered go by."""
+    their_ids: deque[str] = field(default_factory=lambda: deque(maxlen=THEIR_IDS))
+    busy: int = 0
+    """How many things must end before the next message may go."""
+
+    @property
+    def saved(self) -> SavedConversation:
+        return SavedConversation(self.id, self.node, self.customer, self.member, self.opened_at, self.last_at, self.told)
+
+
+class Conversations:
+    """All conversations of all virtual users."""
+
+    def __init__(
+        self,
+        domain: str,
+        teams: Mapping[str, Team],
+        server: Server,
+        queue: Queue,
+        store: Store,
+        outbox: Outbox,
+        clock: Clock,
+        profiles: Profiles,
+        is_local: Callable[[str], bool],
+        draw: Callable[[], float],
+    ) -> None:
+        self._domain, self._teams = domain, teams
+        self._server, self._queue, self._store, self._outbox = server, queue, store, outbox
+        self._clock, self._profiles, self._is_local, self._draw = clock, profiles, is_local, draw
+        self.ids: SealedIds
+        self.live = False
+        """Whether it is known who is there; until then everything waits."""
+        self.declared: dict[str, Profile] = {}
+        """What an admin says of customers."""
+        self.on_given: Callable[[Team, Conversation, str | None, Record], Coroutine[Any, Any, None]]
+        """Tells a sub-user, before the first message, whose conversation is theirs now; the one before, if any."""
+        self.on_ended: Callable[[Conversation, str], None]
+        """Tells that this member has the conversation no more."""
+        self.on_paused: Callable[[Team, Sub], None]
+        self._open: dict[str, OrderedDict[str, Conversation]] = {}
+        """By node and customer, the one that is longest without a message first."""
+        self._records: dict[tuple[str, str], dict[str, float]] = {}
+        """By node and customer: member → when a message last went there."""
+        self._sent: OrderedDict[tuple[str, str], Delivery] = OrderedDict()
+        """By conversation address and message id."""
+        self._already: dict[int, Sent] = {}
+        """What a run before this one sent, by number in the queue."""
+        self._conversation_id = self._record_id = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # --- start and end ---
+
+    def load(self, saved: Iterable[SavedConversation], records: Iterable[Known], sent: Mapping[int, Sent]) -> None:
+        newest: dict[tuple[str, str], Known] = {}
+        for known in records:
+            self._records.setdefault((known.node, known.customer), {})[known.member] = known.last_at
+            self._record_id = max(self._record_id, known.id)
+            team = self._teams.get(known.node)
+            if team is not None and (sub := team.subs.get(known.member)) is not None:
+                sub.turn, sub.active_at = max(sub.turn, known.id), max(sub.active_at, known.last_at)
+                sub.changed()
+            if known.id >= newest.get((known.node, known.customer), known).id:
+                newest[known.node, known.customer] = known
+        for row in saved:
+            team = self._teams.get(row.node)
+            self._conversation_id = max(self._conversation_id, row.id)
+            if team is None:
+                self._store.forget(row.id)
+                continue
+            conversation = self._add(team, row.customer, row.id, row.opened_at, row.last_at)
+            conversation.told = row.told
+            if row.member is not None and row.member in team.subs:
+                conversation.member = row.member
+                conversation.record = newest[row.node, row.customer].id if (row.node, row.customer) in newest else 0
+                self._count(team, conversation, row.member)
+        self._already = dict(sent)
+
+    async def drain(self) -> None:
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+        await self._outbox.drain()
+
+    def came_live(self) -> None:
+        """It is known who is there: all that waits goes on."""
+        self.live = True
+        for team in self._teams.values():
+            self.go_on(team)
+            self._watch_age(team)
+
+    # --- questions ---
+
+    def of(self, team: Team, customer: str) -> Conversation | None:
+        """The customer's open conversation."""
+        return self._open[team.node].get(customer) if team.node in self._open else None
+
+    def of_team(self, team: Team) -> Sequence[Conversation]:
+        """All open conversations, the one that is longest without a message first."""
+        return list(self._open[team.node].values()) if team.node in self._open else ()
+
+    def records(self, team: Team, customer: str) -> Mapping[str, float]:
+        return self._records.get((team.node, customer), {})
+
+    def ask(self, team: Team, customer: str, delivery: Delivery | None = None, passed_by: Iterable[str] = ()) -> Choice:
+        """Who would get a conversation of this customer now. Changes nothing."""
+        now = self._clock.now()
+        person = self._profiles.of(customer)
+        declared = self.declared.get(customer)
+        attributes = dict(person.attributes_at(now))
+        if delivery is not None and (languages := languages_of(delivery.queued.stanza)):
+            attributes["language"] = languages
+        if declared is not None:
+            attributes.update(attributes_of(declared.attributes))
+        call = Call(
+            now,
+            self.records(team, customer),
+            team.settings.history_expiry,
+            person.place or (declared.place if declared else None),
+            attributes,
+            frozenset([*passed_by, *(delivery.tried if delivery else ()), *(jid for jid in team.subs if bare(jid) == customer)]),
+            self._draw(),
+        )
+        return choose(call, team.members(), team.settings.policy)
+
+    def would_get(self, team: Team, customer: str) -> Choice:
+        """Who would get this customer's next message, and why. Changes nothing."""
+        conversation = self.of(team, customer)
+        if conversation is not None:
+            sub = team.subs.get(conversation.member or "")
+            stays = self._standing(team, conversation)
+            if sub is not None and stays.step is not Step.CHOOSE:
+                return Choice(sub.jid, "same sub-user" if stays.step is Step.KEEP else "waited for", {})
+        return self.ask(team, customer)
+
+    # --- from the customer ---
+
+    def take(self, team: Team, customer: str, queued: Queued) -> bool:
+        """A customer's message. True: there is nothing to do for it. Raises StanzaError: it is returned."""
+        stanza = queued.stanza
+        delivery = Delivery(queued, counts(stanza), queued.id)
+        conversation = self.of(team, customer)
+        if conversation is not None and self._is_over(team, conversation):
+            self.end(team, conversation)
+            conversation = None
+        if nick := nick_of(stanza):
+            self._profiles.says(customer, nick)
+        if not delivery.says and (conversation is None or not self._can_follow(team, conversation, stanza)):
+            return True
+        if conversation is None:
+            conversation = self._begin(team, customer, queued.at)
+        if len(conversation.waiting) >= MOST_WAITING:
+            raise StanzaError("resource-constraint", "Too many of your messages are waiting.")
+        if delivery.says:
+            self._heard(team, conversation, queued.at)
+            if text := text_of(stanza):
+                self._store.line(Line(queued.id, conversation.id, queued.at, CUSTOMER, text))
+        if stanza_id := stanza.get("id"):
+            conversation.their_ids.append(stanza_id)
+        already = self._already.pop(queued.id, None)
+        if already is not None:
+            delivery.tries, delivery.noted = already.tries, True
+        if already is not None and already.member and already.member == conversation.member:
+            delivery.member = already.member
+            self._remember(conversation, delivery)
+            self._expect_answer(team, conversation, delivery)
+            self._hold(team, conversation, delivery)
+        else:
+            insort(conversation.waiting, delivery)
+            self._advance(conversation)
+        return False
+
+    def came_back(self, team: Team, customer: str, sender: str, stanza_id: str) -> None:
+        """A sub-user's side returned a message with an error: it goes to the next choice, in its order."""
+        found = self._sent.get((self.address(team, customer), stanza_id))
+        if found is None or bare(found.member) != bare(sender):
+            self._came_back_from_before(team, customer, sender, stanza_id)
+            return
+        del self._sent[self.address(team, customer), stanza_id]
+        log.info("virtual.returned virtual=%s member=%s", team.node, found.member)
+        found.tried.add(found.member)
+        self._count_try(found)
+        conversation = self._take_back(team, customer, found)
+        if conversation is not None:
+            # Errors of what was sent after it are on their way: they must be known before the next one goes.
+            self._run(conversation, self._await_errors(conversation, found))
+
+    def _came_back_from_before(self, team: Team, customer: str, sender: str, stanza_id: str) -> None:
+        """An error for what a run before this one sent: the server would drop another message of the same `once`."""
+        conversation = self.of(team, customer)
+        sub = team.of(sender)
+        for delivery in conversation.waiting if conversation is not None and sub is not None else ():
+            if delivery.queued.stanza.get("id") == stanza_id and not delivery.tries and sub is not None:
+                delivery.tried.add(sub.jid)
+                self._count_try(delivery)
+                return
+
+    async def _await_errors(self, conversation: Conversation, delivery: Delivery) -> None:
+        if delivery.stored is None:
+            stanza = delivery.queued.stanza
+            delivery.stored = await self._queue.put(conversation.address, tostring(stanza), delivery.queued.at)
+        await self._server.confirmed()
+
+    # --- what moves a conversation ---
+
+    def go_on(self, team: Team) -> None:
+        """Somebody came, or got room: the waiting go first, oldest first."""
+        waiting = [conversation for conversation in self.of_team(team) if conversation.waiting]
+        for conversation in sorted(waiting, key=lambda one: one.waiting[0].queued.id):
+            self._advance(conversation)
+
+    def somebody_came(self, team: Team) -> None:
+        """A sub-user became available: what came back from everybody may be tried anew."""
+        for conversation in self.of_team(team):
+            for delivery in conversation.waiting:
+                delivery.tried.clear()
+        self.go_on(team)
+
+    def give(self, team: Team, conversation: Conversation, member: str, policy: str, considered: Mapping[str, str]) -> None:
+        """Make this member the conversation's sub-user, and write the record."""
+        now = self._clock.now()
+        before = conversation.member
+        self._uncount(team, conversation)
+        self._record_id += 1
+        conversation.member, conversation.record = member, self._record_id
+        self._count(team, conversation, member)
+        sub = team.subs[member]
+        sub.turn, sub.active_at = self._record_id, now
+        sub.changed()
+        record = Record(self._record_id, team.node, conversation.customer, member, policy, now, considered)
+        self._records.setdefault((team.node, conversation.customer), {})[member] = now
+        self._store.record(record)
+        self._store.keep(conversation.saved)
+        log.info("virtual.given virtual=%s member=%s policy=%s", team.node, member, policy)
+        self._run(conversation, self._introduce(team, conversation, before, record))
+        if before is not None and before != member:
+            self.on_ended(conversation, before)
+            self.go_on(team)
+
+    async def _introduce(self, team: Team, conversation: Conversation, before: str | None, record: Record) -> None:
+        # The record first: a message that was sent is found again by it after a crash.
+        await self._store.flushed()
+        await self.on_given(team, conversation, before, record)
+
+    def begin(self, team: Team, customer: str) -> Conversation:
+        """A sub-user opens a conversation. Raises ValueError: no address can stand for this customer."""
+        return self._begin(team, customer, self._clock.now())
+
+    def answered(self, team: Team, conversation: Conversation, at: float) -> None:
+        """The sub-user wrote to the customer."""
+        self._heard(team, conversation, at)
+        conversation.unanswered.clear()
+        conversation.passed_by.clear()
+        self._clock.alarm(_answer_alarm(conversation), None, _nothing)
+        self.release(conversation)
+
+    def release(self, conversation: Conversation) -> None:
+        """The sub-user gave a sign: what was sent has arrived."""
+        unanswered = {delivery.queued.id for delivery in conversation.unanswered}
+        for number in [number for number in conversation.held if number not in unanswered]:
+            self._deal(conversation.held.pop(number))
+
+    def end(self, team: Team, conversation: Conversation) -> None:
+        """Close a conversation: its lines are forgotten. What still waits begins a new one."""
+        member = conversation.member
+        self._uncount(team, conversation)
+        del self._open[team.node][conversation.customer]
+        conversation.unanswered.clear()
+        self.release(conversation)
+        for alarm in (_answer_alarm, _grace_alarm, _held_alarm):
+            self._clock.alarm(alarm(conversation), None, _nothing)
+        self._store.forget(conversation.id)
+        conversation.member = None
+        if member is not None:
+            self.on_ended(conversation, member)
+        if any(delivery.says for delivery in conversation.waiting):
+            new = self._begin(team, conversation.customer, conversation.last_at)
+            new.waiting, conversation.waiting = conversation.waiting, []
+            self._advance(new)
+        else:
+            self._drop(conversation)
+        self.go_on(team)
+
+    def end_all(self, team: Team) -> None:
+        """The virtual user is removed: whoever waits is told that it is gone."""
+        for conversation in self.of_team(team):
+            self._return(conversation, "item-not-found", "")
+            self._uncount(team, conversation)
+            conversation.unanswered.clear()
+            self.release(conversation)
+            for alarm in (_answer_alarm, _grace_alarm, _held_alarm):
+                self._clock.alarm(alarm(conversation), None, _nothing)
+        self._open.pop(team.node, None)
+        self._clock.alarm(_age_alarm(team), None, _nothing)
+        for key in [key for key in self._records if key[0] == team.node]:
+            del self._records[key]
+
+    def members_changed(self, team: Team, gone: Iterable[Sub]) -> None:
+        """Sub-users were removed: their conversations are anybody's, the others may have room."""
+        for sub in gone:
+            for customer in sub.customers:
+                conversation = self.of(team, customer)
+                if conversation is not None:
+                    conversation.member = None
+                    self._store.keep(conversation.saved)
+        self._watch_age(team)
+        self.go_on(team)
+
+    # --- deciding ---
+
+    def _advance(self, conversation: Conversation) -> None:
+        """Send what waits, to the sub-user whom the rules name now; or wait for what they wait for."""
+        if conversation.busy or not conversation.waiting or not self.live:
+            return
+        team = self._teams[conversation.node]
+        stays = self._standing(team, conversation)
+        if stays.step is Step.KEEP:
+            self._send_waiting(team, conversation, team.subs[conversation.member or ""])
+        elif stays.step is Step.WAIT:
+            self._clock.alarm(_grace_alarm(conversation), stays.until, lambda: self._advance(conversation))
+        elif not any(delivery.says for delivery in conversation.waiting):
+            self._drop(conversation)
+        elif not self._profiles.is_known(conversation.customer):
+            asking = self._profiles.ask(conversation.customer, self._user(team), team.settings.policy)
+            self._run(conversation, asking)
+        else:
+            choice = self.ask(team, conversation.customer, conversation.waiting[0])
+            if choice.member is None:
+                self._nobody(team, conversation)
+            else:
+                self.give(team, conversation, choice.member, choice.policy, choice.considered)
+
+    def _standing(self, team: Team, conversation: Conversation) -> routing.Standing:
+        settings = team.settings
+        sub = team.subs.get(conversation.member or "")
+        if sub is not None and conversation.waiting and sub.jid in conversation.waiting[0].tried:
+            sub = None
+        return standing(
+            sub.member if sub else None,
+            conversation.last_at,
+            sub.away_since if sub else 0.0,
+            settings.history_expiry,
+            settings.absence_grace,
+            self._clock.now(),
+        )
+
+    def _nobody(self, team: Team, conversation: Conversation) -> None:
+        if team.settings.when_offline is WhenOffline.BOUNCE:
+            self._return(conversation, "recipient-unavailable", f"Nobody of {team.settings.name} is available now.")
+            if conversation.member is None:
+                del self._open[team.node][conversation.customer]
+                self._store.forget(conversation.id)
+        elif not conversation.told:
+            text = f"Nobody of {team.settings.name} is available now. Your message is kept, and will be delivered when somebody is."
+            first = conversation.waiting[0].queued
+            # Told first, noted after: the server drops a second one of the same id.
+            told = message(self._user(team), conversation.customer, text, kind=first.stanza.get("type"))
+            if self._server.send(told, f"{first.id}:told"):
+                conversation.told = True
+                self._store.keep(conversation.saved)
+
+    # --- sending ---
+
+    def _send_waiting(self, team: Team, conversation: Conversation, sub: Sub) -> None:
+        while conversation.waiting and sub.jid not in conversation.waiting[0].tried:
+            delivery = conversation.waiting[0]
+            if not self._send(team, conversation, delivery, sub):
+                return
+            conversation.waiting.pop(0)
+        if conversation.told:
+            conversation.told = False
+            self._store.keep(conversation.saved)
+
+    def _send(self, team: Team, conversation: Conversation, delivery: Delivery, sub: Sub) -> bool:
+        name = self._profiles.of(conversation.customer).name(conversation.customer)
+        stanza = inward(delivery.queued.stanza, conversation.address, sub.jid, name, bare(sub.jid), self.ids.open)
+        delivery.member, delivery.returned = sub.jid, False
+        tries = delivery.tries
+
+        def then(taken: bool) -> None:
+            if not delivery.returned and delivery.tries == tries:
+                self._sent_or_not(team, conversation, delivery, taken)
+
+        if not self._outbox.send(stanza, f"{delivery.queued.id}:{tries}", then):
+            return False
+        delivery.queued.stanza.set("id", stanza.get("id", ""))
+        self._remember(conversation, delivery)
+        if delivery.says:
+            self._store.touch(conversation.record, delivery.queued.at)
+            self._records.setdefault((team.node, conversation.customer), {})[sub.jid] = delivery.queued.at
+            self._expect_answer(team, conversation, delivery)
+        return True
+
+    def _remember(self, conversation: Conversation, delivery: Delivery) -> None:
+        key = (conversation.address, delivery.queued.stanza.get("id", ""))
+        self._sent[key] = delivery
+        self._sent.move_to_end(key)
+        if len(self._sent) > MOST_SENT:
+            self._sent.popitem(last=False)
+
+    def _sent_or_not(self, team: Team, conversation: Conversation, delivery: Delivery, taken: bool) -> None:
+        if taken:
+            self._hold(team, conversation, delivery)
+        else:
+            self._take_back(team, conversation.customer, delivery)
+
+    def _hold(self, team: Team, conversation: Conversation, delivery: Delivery) -> None:
+        """The server has it. It leaves the queue, unless it may still come back or go on to somebody else."""
+        unanswered = delivery in conversation.unanswered
+        remote = not self._is_local(delivery.member)
+        if delivery.says and delivery.stored is not None and (unanswered or remote):
+            conversation.held[delivery.queued.id] = delivery
+            self._note(delivery, Sent(delivery.member, delivery.tries))
+            if remote:
+                until = self._clock.now() + REMOTE_PATIENCE
+                self._clock.alarm(_held_alarm(conversation), until, lambda: self.release(conversation))
+        else:
+            self._deal(delivery)
+
+    def _deal(self, delivery: Delivery) -> None:
+        """It leaves the queue."""
+        if delivery.stored is not None:
+            if delivery.noted:
+                self._store.sent(delivery.stored, None)
+            self._outbox.dealt(delivery.stored)
+            delivery.stored = None
+
+    def _note(self, delivery: Delivery, sent: Sent) -> None:
+        if delivery.stored is not None:
+            self._store.sent(delivery.stored, sent)
+            delivery.noted = True
+
+    def _count_try(self, delivery: Delivery) -> None:
+        """It goes on to somebody else: under another `once`, also after a crash."""
+        delivery.tries += 1
+        self._note(delivery, Sent("", delivery.tries))
+
+    def _take_back(self, team: Team, customer: str, delivery: Delivery) -> Conversation | None:
+        """What was sent waits again, in its order; None: it is not worth it. Its conversation may have ended since."""
+        delivery.returned = True
+        conversation = self.of(team, customer)
+        if conversation is not None:
+            conversation.held.pop(delivery.queued.id, None)
+            if delivery in conversation.unanswered:
+                conversation.unanswered.remove(delivery)
+        if not delivery.says or self._teams.get(team.node) is not team:
+            self._deal(delivery)
+            return None
+        if conversation is None:
+            conversation = self._begin(team, customer, delivery.queued.at)
+        insort(conversation.waiting, delivery)
+        return conversation
+
+    def _return(self, conversation: Conversation, condition: str, text: str) -> None:
+        """What waits goes back to the customer."""
+        for delivery in conversation.waiting:
+            if delivery.says:
+                self._server.send(error_reply(delivery.queued.stanza, condition, text=text or None), f"{delivery.queued.id}:returned")
+            self._deal(delivery)
+        conversation.waiting.clear()
+
+    def _drop(self, conversation: Conversation) -> None:
+        for delivery in conversation.waiting:
+            self._deal(delivery)
+        conversation.waiting.clear()
+
+    # --- answers in time ---
+
+    def _expect_answer(self, team: Team, conversation: Conversation, delivery: Delivery) -> None:
+        within = team.settings.answer_within
+        if within is None:
+            return
+        if not conversation.unanswered:
+            until = self._clock.now() + within
+            self._clock.alarm(_answer_alarm(conversation), until, lambda: self._unanswered(conversation))
+        if delivery not in conversation.unanswered:
+            insort(conversation.unanswered, delivery)
+
+    def _unanswered(self, conversation: Conversation) -> None:
+        """Nobody answered in time: the customer goes to the next, with what was not answered."""
+        team = self._teams[conversation.node]
+        sub = team.subs.get(conversation.member or "")
+        if sub is None or not conversation.unanswered:
+            return
+        conversation.passed_by.add(sub.jid)
+        sub.missed += 1
+        if team.settings.auto_pause and sub.missed >= team.settings.auto_pause and sub.paused is Paused.NO:
+            self.on_paused(team, sub)
+        choice = self.ask(team, conversation.customer, conversation.unanswered[0], conversation.passed_by)
+        if choice.member is None:
+            conversation.unanswered.clear()
+            self.release(conversation)
+            return
+        for delivery in list(conversation.unanswered):
+            delivery.tried.add(sub.jid)
+            self._count_try(delivery)
+            self._take_back(team, conversation.customer, delivery)
+        self.give(team, conversation, choice.member, choice.policy, choice.considered)
+
+    # --- bookkeeping ---
+
+    def _can_follow(self, team: Team, conversation: Conversation, stanza: Element) -> bool:
+        """Whether a receipt, marker or the like goes the way of the messages before it; a chat state only at once."""
+        stays = self._standing(team, conversation).step
+        if is_passing(stanza):
+            return self.live and stays is Step.KEEP and not conversation.waiting and not conversation.busy
+        return bool(conversation.waiting) or stays is not Step.CHOOSE
+
+    def _begin(self, team: Team, customer: str, at: float) -> Conversation:
+        self._conversation_id += 1
+        conversation = self._add(team, customer, self._conversation_id, at, at)
+        self._store.keep(conversation.saved)
+        return conversation
+
+    def _add(self, team: Team, customer: str, number: int, opened_at: float, last_at: float) -> Conversation:
+        conversation = Conversation(number, team.node, customer, self.address(team, customer), opened_at, last_at)
+        mine = self._open.setdefault(team.node, OrderedDict())
+        mine[customer] = conversation
+        if len(mine) == 1:
+            self._watch_age(team)
+        return conversation
+
+    def _heard(self, team: Team, conversation: Conversation, at: float) -> None:
+        conversation.last_at = max(conversation.last_at, at)
+        self._open[team.node].move_to_end(conversation.customer)
+        self._store.keep(conversation.saved)
+        sub = team.subs.get(conversation.member or "")
+        if sub is not None:
+            sub.active_at = max(sub.active_at, at)
+            sub.changed()
+
+    def _is_over(self, team: Team, conversation: Conversation) -> bool:
+        return not conversation.waiting and not is_valid(conversation.last_at, team.settings.history_expiry, self._clock.now())
+
+    def _watch_age(self, team: Team) -> None:
+        """Set the alarm for the conversation that is over first."""
+        oldest = next((one for one in self.of_team(team) if not one.waiting), None)
+        at = None if oldest is None else oldest.last_at + team.settings.history_expiry
+        self._clock.alarm(_age_alarm(team), at, lambda: self._age(team))
+
+    def _age(self, team: Team) -> None:
+        for conversation in self.of_team(team):
+            if self._is_over(team, conversation):
+                self.end(team, conversation)
+            elif not conversation.waiting:
+                break
+        self._watch_age(team)
+
+    def _count(self, team: Team, conversation: Conversation, member: str) -> None:
+        sub = team.subs[member]
+        sub.customers.add(conversation.customer)
+        sub.changed()
+
+    def _uncount(self, team: Team, conversation: Conversation) -> None:
+        sub = team.subs.get(conversation.member or "")
+        if sub is not None:
+            sub.customers.discard(conversation.customer)
+            sub.changed()
+
+    def address(self, team: Team, customer: str) -> str:
+        """The bare JID under which sub-users know the customer. Raises ValueError: none can stand for this one."""
+        return f"{addresses.conversation(customer, team.node)}@{self._domain}"
+
+    def _user(self, team: Team) -> str:
+        return f"{team.node}@{self._domain}"
+
+    def _run(self, conversation: Conversation, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that the conversation's next message waits for."""
+        conversation.busy += 1
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._ran(conversation, done))
+
+    def _ran(self, conversation: Conversation, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        conversation.busy -= 1
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
+            log.error("virtual.fault virtual=%s", conversation.node, exc_info=error)
+        if conversation.node in self._teams:
+            self._advance(conversation)
+
+
+def is_local_to(hosts: Iterable[str]) -> Callable[[str], bool]:
+    served = frozenset(hosts)
+    return lambda jid: split(jid)[1] in served
+
+
+def _grace_alarm(conversation: Conversation) -> str:
+    return f"virtual.grace {conversation.id}"
+
+
+def _answer_alarm(conversation: Conversation) -> str:
+    return f"virtual.answer {conversation.id}"
+
+
+def _held_alarm(conversation: Conversation) -> str:
+    return f"virtual.held {conversation.id}"
+
+
+def _age_alarm(team: Team) -> str:
+    return f"virtual.age {team.node}"
+
+
+def _nothing() -> None:
+    """For an alarm that is taken back."""

@@ -1,0 +1,280 @@
+"""Presence of S3: who of the teams is there, what virtual users show, and who sees it (spec/20-virtual.md, Names and status).
+
+Local sub-users are known by the link; the others, and all where there is no link, by a subscription of the virtual user's own.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from hashlib import sha1
+from typing import Any
+from xml.etree.ElementTree import Element
+
+from component.ports import Clock, LinkDown, Server
+from component.rules.presence import Show
+from component.rules.rosters import Subscription
+from component.rules.team_status import Resource, Resources, aggregate, is_available, of_member
+from component.virtual.model import RESOURCE
+from component.virtual.profiles import Profiles
+from component.virtual.store import Store
+from component.virtual.team import Sub, Team
+from stanzas.build import element, presence
+from stanzas.jid import bare, split
+from stanzas.namespaces import COMPONENT, qualified
+
+log = logging.getLogger(__name__)
+
+_SHOW, _PRIORITY = qualified(COMPONENT, "show"), qualified(COMPONENT, "priority")
+_SHOWS = {show.value: show for show in (Show.CHAT, Show.AWAY, Show.DND, Show.XA)}
+_WRITTEN = {Show.ONLINE: "", Show.AWAY: "away", Show.DND: "dnd"}
+AVATAR_UPDATE = "vcard-temp:x:update"
+"""XEP-0153"""
+
+
+class Status:
+    def __init__(
+        self,
+        domain: str,
+        teams: Mapping[str, Team],
+        server: Server,
+        store: Store,
+        clock: Clock,
+        profiles: Profiles,
+        on_came: Callable[[Team, Sub], None],
+    ) -> None:
+        """`on_came` is told of a sub-user who became available."""
+        self._domain, self._teams, self._server, self._store = domain, teams, server, store
+        self._clock, self._profiles, self._on_came = clock, profiles, on_came
+        self.avatars: Mapping[str, bytes] = {}
+        self.live = False
+        self._subscribers: dict[str, set[str]] = {}
+        """Virtual user → bare JIDs."""
+        self._watched: dict[tuple[str, str], bool] = {}
+        """(virtual user, sub-user's bare JID) → whether they let it see their presence."""
+        self._seen: dict[str, dict[str, Resource]] = {}
+        """What came by subscription: bare JID → full JID → resource."""
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def load(self, subscribers: Iterable[tuple[str, str]], watched: Iterable[tuple[str, str, bool]]) -> None:
+        for node, jid in subscribers:
+            self._subscribers.setdefault(node, set()).add(jid)
+        self._watched = {(node, jid): granted for node, jid, granted in watched}
+
+    async def drain(self) -> None:
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    # --- who is there ---
+
+    async def came_live(self) -> None:
+        """The stream is up, and local sessions are known: see who is there, and ask for the presence of the others."""
+        self.live = True
+        for team in self._teams.values():
+            self.look(team)
+            await self.watch(team)
+
+    def look(self, team: Team, account: str | None = None) -> None:
+        """See who of the team (or of one bare JID of it) is there now, and tell subscribers if that shows."""
+        if not self.live:
+            return
+        for sub in list(team.subs.values()):
+            if account is None or bare(sub.jid) == account:
+                self._look_at(team, sub)
+        self._show(team)
+
+    def _look_at(self, team: Team, sub: Sub) -> None:
+        sub.resources = tuple(of_member(sub.jid, self._resources(bare(sub.jid))))
+        available = is_available(sub.resources, team.settings.available_shows)
+        if not available and (sub.available or not sub.away_since):
+            sub.away_since = self._clock.now()  # one not seen since the start may be reconnecting too
+        if available == sub.available:
+            return
+        sub.available = available
+        sub.changed()
+        if available:
+            self._measure(team, sub)
+            self._on_came(team, sub)
+
+    def somebody_moved(self, account: str) -> None:
+        """The presence of this bare JID changed."""
+        for team in self._teams.values():
+            if account in team.accounts:
+                self.look(team, account)
+
+    def located(self, account: str) -> None:
+        """This bare JID said where it is."""
+        for team in self._teams.values():
+            for sub in team.subs.values() if account in team.accounts else ():
+                if bare(sub.jid) == account:
+                    sub.located = self._profiles.of(account).place
+                    sub.changed()
+
+    def _resources(self, account: str) -> Resources:
+        if self._server.linked(split(account)[1]):
+            return {jid: Resource(session.own.show, session.own.priority) for jid, session in self._server.sessions(account).items()}
+        return self._seen.get(account, {})
+
+    def _measure(self, team: Team, sub: Sub) -> None:
+        """Ask for what policies want to know of somebody who came."""
+        policies = team.settings.policy
+        if "bandwidth" in policies:
+            self._run(self._ping(team, sub))
+        if "nearest" in policies or "nearest-known" in policies:
+            self._run(self._locate(team, sub))
+
+    async def _ping(self, team: Team, sub: Sub) -> None:
+        there = [jid for jid in self._resources(bare(sub.jid)) if sub.jid in (jid, bare(jid))]
+        trips = [await self._profiles.round_trip(jid, self._full(team)) for jid in there]
+        sub.round_trip = min((trip for trip in trips if trip is not None), default=sub.round_trip)
+        sub.changed()
+
+    async def _locate(self, team: Team, sub: Sub) -> None:
+        place = await self._profiles.place_of(bare(sub.jid), self._bare(team))
+        if place is not None:
+            sub.located = place
+            sub.changed()
+
+    # --- presence of sub-users by subscription ---
+
+    async def watch(self, team: Team) -> None:
+        """Ask for the presence of sub-users whom the link does not know."""
+        for account in sorted(team.accounts):
+            if self._server.linked(split(account)[1]):
+                continue
+            granted = self._watched.get((team.node, account))
+            if granted is None:
+                self._watched[team.node, account] = False
+                await self._store.watch(team.node, account, False)
+            kind = "probe" if granted else "subscribe"
+            self._server.send(presence(self._bare(team), account, kind=kind))
+
+    async def unwatch(self, team: Team, accounts: Iterable[str]) -> None:
+        for account in accounts:
+            if (team.node, account) in self._watched:
+                del self._watched[team.node, account]
+                await self._store.watch(team.node, account, None)
+                self._server.send(presence(self._bare(team), account, kind="unsubscribe"))
+
+    # --- what subscribers see ---
+
+    def _show(self, team: Team) -> None:
+        shown = aggregate(resource for sub in team.subs.values() for resource in sub.resources)
+        if shown is team.shown:
+            return
+        team.shown = shown
+        log.info("virtual.shows virtual=%s show=%s", team.node, shown.value)
+        for subscriber in sorted(self._subscribers.get(team.node, ())):
+            self._tell(team, subscriber)
+        self._run(self._store.show(team.node, shown))
+
+    def _tell(self, team: Team, jid: str) -> None:
+        if team.shown is Show.OFFLINE:
+            self._server.send(presence(self._full(team), jid, kind="unavailable"))
+            return
+        payload = []
+        if (avatar := self.avatars.get(team.node)) is not None:
+            update = element(AVATAR_UPDATE, "x")
+            update.append(element(AVATAR_UPDATE, "photo", text=sha1(avatar, usedforsecurity=False).hexdigest()))
+            payload.append(update)
+        self._server.send(presence(self._full(team), jid, *payload, show=_WRITTEN[team.shown]))
+
+    # --- presence that comes to a virtual user ---
+
+    async def take(self, team: Team, stanza: Element) -> None:
+        sender = stanza.get("from", "")
+        account = bare(sender)
+        match stanza.get("type"):
+            case "subscribe":
+                await self._subscribe(team, account)
+            case "unsubscribe":
+                await self._unsubscribe(team, account)
+            case "probe":
+                await self._answer_probe(team, sender)
+            case "subscribed":
+                await self._granted(team, account, True)
+            case "unsubscribed":
+                await self._granted(team, account, False)
+            case None | "unavailable" | "error":
+                self._seen_by_subscription(account, sender, stanza)
+
+    async def _subscribe(self, team: Team, account: str) -> None:
+        subscribers = self._subscribers.setdefault(team.node, set())
+        is_new = account not in subscribers
+        if is_new:
+            await self._store.subscribe(team.node, account)
+            subscribers.add(account)
+        self._server.send(presence(self._bare(team), account, kind="subscribed"))
+        if is_new:
+            self._tell(team, account)
+
+    async def _unsubscribe(self, team: Team, account: str) -> None:
+        if account in self._subscribers.get(team.node, ()):
+            await self._store.unsubscribe(team.node, account)
+            self._subscribers[team.node].discard(account)
+            self._server.send(presence(self._full(team), account, kind="unavailable"))
+
+    async def _answer_probe(self, team: Team, sender: str) -> None:
+        account = bare(sender)
+        if account in self._subscribers.get(team.node, ()) or await self._is_in_roster(team, account):
+            self._tell(team, sender)
+        else:
+            self._server.send(presence(self._bare(team), account, kind="unsubscribed"))  # RFC 6121, 4.3.2
+
+    async def _is_in_roster(self, team: Team, account: str) -> bool:
+        """Whether a local user's roster says that they are subscribed, though that was not known here (a restored database, say)."""
+        if not self._server.linked(split(account)[1]):
+            return False
+        try:
+            item = (await self._server.roster(account)).get(self._bare(team))
+        except (LookupError, LinkDown):
+            return False
+        if item is None or item.subscription not in (Subscription.TO, Subscription.BOTH):
+            return False
+        await self._store.subscribe(team.node, account)
+        self._subscribers.setdefault(team.node, set()).add(account)
+        return True
+
+    async def _granted(self, team: Team, account: str, granted: bool) -> None:
+        if self._watched.get((team.node, account), granted) != granted:
+            self._watched[team.node, account] = granted
+            await self._store.watch(team.node, account, granted)
+        if not granted and account in self._seen:
+            del self._seen[account]
+            self.somebody_moved(account)
+
+    def _seen_by_subscription(self, account: str, sender: str, stanza: Element) -> None:
+        if not any(account in team.accounts for team in self._teams.values()):
+            return
+        resources = self._seen.setdefault(account, {})
+        if stanza.get("type") is None:
+            resources[sender] = _resource(stanza)
+        elif sender == account:
+            resources.clear()  # nobody of the account is there, or its server can't be reached
+        else:
+            resources.pop(sender, None)
+        self.somebody_moved(account)
+
+    async def goodbye(self, team: Team) -> None:
+        """The virtual user is removed: nobody sees it any more."""
+        for account in sorted(self._subscribers.pop(team.node, set())):
+            self._server.send(presence(self._full(team), account, kind="unavailable"))
+            self._server.send(presence(self._bare(team), account, kind="unsubscribed"))
+        await self.unwatch(team, team.accounts)
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _bare(self, team: Team) -> str:
+        return f"{team.node}@{self._domain}"
+
+    def _full(self, team: Team) -> str:
+        return f"{team.node}@{self._domain}/{RESOURCE}"
+
+
+def _resource(stanza: Element) -> Resource:
+    """An available presence; an unknown `<show/>` counts as none, an odd priority as 0 (RFC 6121, 4.7.2)."""
+    text = (stanza.findtext(_PRIORITY) or "").strip()
+    priority = int(text) if text.removeprefix("-").isdecimal() and len(text) <= 4 else 0
+    return Resource(_SHOWS.get((stanza.findtext(_SHOW) or "").strip(), Show.ONLINE), priority)
