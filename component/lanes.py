@@ -17,7 +17,7 @@ class Lanes:
     def __init__(self, name: str) -> None:
         self._name = name
         self._waiting: dict[str, deque[Work]] = {}
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[str, asyncio.Task[None]] = {}
 
     def put(self, key: str, work: Work) -> None:
         waiting = self._waiting.get(key)
@@ -25,9 +25,7 @@ class Lanes:
             waiting.append(work)
             return
         self._waiting[key] = deque([work])
-        task = asyncio.create_task(self._run(key), name=f"{self._name}:{key}")
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._running[key] = asyncio.create_task(self._run(key), name=f"{self._name}:{key}")
 
     async def _run(self, key: str) -> None:
         waiting = self._waiting[key]
@@ -36,9 +34,14 @@ class Lanes:
                 await waiting.popleft()()
             except Exception:  # the boundary: a fault in one stanza's work must not stop those after it
                 log.exception("%s.fault key=%s", self._name, key)
-        del self._waiting[key]
+        del self._waiting[key], self._running[key]
+
+    async def idle(self, key: str) -> None:
+        """Wait until nothing is left to do for this key. Not from within its lane."""
+        while task := self._running.get(key):
+            await asyncio.wait({task})
 
     async def drain(self) -> None:
         """Wait until nothing is left to do."""
         while self._running:
-            await asyncio.wait(set(self._running))
+            await asyncio.wait(set(self._running.values()))

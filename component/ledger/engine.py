@@ -85,6 +85,7 @@ class Database:
         self._connection: Connection | None = None
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._room = asyncio.Semaphore(WAITING)
+        self._unresolved = 0
         self._reading = asyncio.Semaphore(READING)
         self._readers = ThreadPoolExecutor(READERS, "ledger-read")
         self._writer = threading.Thread(target=self._write_until_closed, name="ledger-write", daemon=True)
@@ -144,8 +145,14 @@ class Database:
             self._room.release()
             raise DatabaseClosed
         done: asyncio.Future[T] = self._loop.create_future()
+        self._unresolved += 1
         self._queue.put(_Write(store, item, done))
         return await done
+
+    async def settled(self) -> None:
+        """Wait until every write so far is durable (or has failed): a `read` after it sees them all. Raises DatabaseClosed."""
+        if self._unresolved:
+            await self.write(lambda _connection: None)
 
     async def read(self, work: Work[T]) -> T:
         """Run `work` on a connection of its own, where it sees all writes that are resolved. While the database is gone it is tried again.
@@ -296,6 +303,7 @@ class Database:
     # --- both ---
 
     def _resolve(self, writes: list[_Write], outcomes: list[_Outcome]) -> None:
+        self._unresolved -= len(writes)
         for write, outcome in zip(writes, outcomes, strict=True):
             self._room.release()
             if write.done.done():  # whoever waited has been cancelled

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Column, CompoundSelect, Connection, ScalarSelect, Table, and_, func, literal, select
 
-from component.ledger.engine import Database
+from component.ledger.engine import Database, T, Work
 from component.ledger.mark import Handed, is_stored, read_mark, write_mark
 from component.ledger.recorder import Recorder, What
 from component.ledger.tables import FACTS, JIDS, PAIRS, SCORES, SETTINGS, greater, upsert
@@ -58,7 +58,7 @@ class Ledger:
         half_life = connection.scalar(select(SETTINGS.c.value).where(SETTINGS.c.name == "half_life"))
         if half_life != repr(self._half_life):
             self._recorder.rebuild_scores(connection)
-            insert = upsert(connection, SETTINGS).values(name="half_life", value=repr(self._half_life))
+            insert = upsert(connection.dialect.name, SETTINGS).values(name="half_life", value=repr(self._half_life))
             connection.execute(insert.on_conflict_do_update(index_elements=["name"], set_={"value": repr(self._half_life)}))
 
     def forget(self) -> None:
@@ -127,7 +127,11 @@ class Ledger:
 
         await self._database.write(work)
 
-    # --- questions ---
+    # --- questions: of all facts that were recorded before the call, durable yet or not ---
+
+    async def _ask(self, work: Work[T]) -> T:
+        await self._database.settled()
+        return await self._database.read(work)
 
     async def pairs(self, user: str) -> Sequence[Pair]:
         """Every pair with this bare JID as sender or recipient, in one query."""
@@ -139,7 +143,7 @@ class Ledger:
                 for is_sender, other, last_at, new_at, read_at in connection.execute(_with(user, PAIRS, *columns))
             ]
 
-        return await self._database.read(work)
+        return await self._ask(work)
 
     async def unread(self, reader: str) -> Mapping[str, int]:
         """How many unread messages wait for `reader`, by writer; none where there are none."""
@@ -159,7 +163,7 @@ class Ledger:
             )
             return dict(connection.execute(query).tuples().all())
 
-        return await self._database.read(work)
+        return await self._ask(work)
 
     async def newest_unread(self, reader: str) -> float:
         """When the newest unread message of `reader` came, UNIX seconds; 0.0: there is none."""
@@ -173,7 +177,7 @@ class Ledger:
             )
             return connection.scalar(newest) or 0.0
 
-        return await self._database.read(work)
+        return await self._ask(work)
 
     async def scores(self, user: str) -> Sequence[Score]:
         """The weights of what `user` wrote and got, by pair and epoch, in one query (rules.levels.score_at adds them up)."""
@@ -185,7 +189,7 @@ class Ledger:
                 if total
             ]
 
-        return await self._database.read(work)
+        return await self._ask(work)
 
     async def history(self, one: str, other: str, limit: int) -> Sequence[Fact]:
         """The newest `limit` facts between two bare JIDs, newest first. Ids of over 128 characters are digests."""
@@ -203,7 +207,7 @@ class Ledger:
             rows.sort(key=lambda row: (row.at, row.id), reverse=True)
             return [_fact(row, names) for row in rows[:limit]]
 
-        return await self._database.read(work)
+        return await self._ask(work)
 
 
 def _number(jid: str) -> ScalarSelect[Any]:
@@ -222,7 +226,7 @@ def _with(user: str, table: Table, *columns: Column[Any]) -> CompoundSelect[Any]
 def _read_at(connection: Connection) -> tuple[Any, Any]:
     """Until when a pair's messages are read: by marker or read state, or because the reader wrote (`back`: the reverse pair)."""
     back = PAIRS.alias("back")
-    return back, greater(connection, PAIRS.c.read_at, func.coalesce(back.c.last_at, 0.0))
+    return back, greater(connection.dialect.name, PAIRS.c.read_at, func.coalesce(back.c.last_at, 0.0))
 
 
 def _fact(row: Any, names: Mapping[int, str]) -> Fact:

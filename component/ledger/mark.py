@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ClauseElement, Connection, select
 
+from component.ledger.statement import Statement
 from component.ledger.tables import MARKS, upsert
 
 
@@ -17,7 +18,7 @@ class Handed:
 
 def read_mark(connection: Connection) -> Handed | None:
     """The last hand-over that is stored; None: there was none yet."""
-    row = connection.execute(select(MARKS.c.epoch, MARKS.c.n)).one_or_none()
+    row = _READ.one(connection).one_or_none()
     return None if row is None else Handed(row.epoch, row.n)
 
 
@@ -27,5 +28,13 @@ def is_stored(handed: Handed, mark: Handed | None) -> bool:
 
 
 def write_mark(connection: Connection, mark: Handed) -> None:
-    insert = upsert(connection, MARKS).values(one=1, epoch=mark.epoch, n=mark.n)
-    connection.execute(insert.on_conflict_do_update(index_elements=[MARKS.c.one], set_={"epoch": mark.epoch, "n": mark.n}))
+    _WRITE.one(connection, 1, mark.epoch, mark.n)
+
+
+def _write(dialect: str) -> ClauseElement:
+    insert = upsert(dialect, MARKS)
+    return insert.on_conflict_do_update(index_elements=["one"], set_={"epoch": insert.excluded.epoch, "n": insert.excluded.n})
+
+
+_READ = Statement(lambda _dialect: select(MARKS.c.epoch, MARKS.c.n))
+_WRITE = Statement(_write, "one", "epoch", "n")

@@ -1,15 +1,17 @@
 """Writes facts and what is derived from them, inside the writer's transactions. Many facts cost few statements."""
 
+import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from hashlib import blake2b
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select, tuple_, update
+from sqlalchemy import Connection, Select, and_, bindparam, func, literal_column, select, update
 
-from component.ledger.tables import FACTS, JIDS, PAIRS, SCORES, greater, less, put_all, upsert
+from component.ledger.statement import Statement
+from component.ledger.tables import FACTS, JIDS, PAIRS, SCORES, greater, less, listed, listed_pairs, upsert
 from component.rules.facts import ArchiveId, Bounce, Fact, Kind, Message, Read
 from component.rules.levels import weight
 from component.rules.messages import NEAR, Held, match, merge
@@ -34,7 +36,8 @@ class What(IntEnum):
     BOUNCE = 3
 
 
-IS_MESSAGE = FACTS.c.what <= What.CORRECTION
+_IS_MESSAGE = FACTS.c.what <= What.CORRECTION
+_FACT_COLUMNS = tuple(column.name for column in FACTS.columns if column.name != "id")
 
 
 def short(identity: str) -> str:
@@ -42,19 +45,25 @@ def short(identity: str) -> str:
     return identity if len(identity) <= ID_LENGTH else blake2b(identity.encode(), digest_size=32).hexdigest()
 
 
+def parties(fact: Fact) -> tuple[str, str]:
+    """Who wrote, and to whom."""
+    return (fact.writer, fact.reader) if isinstance(fact, Read) else (fact.sender, fact.recipient)
+
+
 @dataclass(slots=True)
 class _Derived:
     """What a run of facts adds to the derived tables."""
 
-    last_at: dict[_Ids, float] = field(default_factory=lambda: defaultdict(float))
-    new_at: dict[_Ids, float] = field(default_factory=lambda: defaultdict(float))
-    read_at: dict[_Ids, float] = field(default_factory=lambda: defaultdict(float))
-    scores: dict[tuple[int, int, int], int] = field(default_factory=lambda: defaultdict(int))
+    instants: dict[_Ids, list[float]] = field(default_factory=lambda: defaultdict(lambda: [0.0, 0.0, 0.0]))
+    """The maxima of `pairs`: last_at, new_at, read_at."""
+    totals: dict[tuple[int, int, int], int] = field(default_factory=lambda: defaultdict(int))
     moved: set[_Ids] = field(default_factory=set)
     """Pairs where a message is not where it was: their maxima may have fallen."""
 
 
 class Recorder:
+    """Used in the writer's thread alone. `half_life`: seconds (spec/30-levels.md)."""
+
     def __init__(self, half_life: float) -> None:
         self._half_life = half_life
         self._interned: dict[str, int] = {}
@@ -83,158 +92,94 @@ class Recorder:
                 run.append(fact)
         return news + self._record_run(connection, run, tapped, ids)
 
-    def _record_run(self, connection: Connection, run: Sequence[Message | Read], tapped: bool, ids: dict[str, int]) -> list[bool]:
+    def _record_run(self, connection: Connection, run: Sequence[Message | Read], tapped: bool, ids: Mapping[str, int]) -> list[bool]:
         if not run:
             return []
-        messages = [(index, _kept(fact)) for index, fact in enumerate(run) if isinstance(fact, Message)]
-        held = self._held(connection, [message for _, message in messages], tapped, ids) if messages else []
-        matching = match([message for _, message in messages], held, tapped)
-        new = {messages[k][0] for k in matching.new}
-        settled = {messages[k][0]: held for k, held in matching.settled.items()}
-        kept = dict(messages)
+        messages = [_kept(fact) for fact in run if isinstance(fact, Message)]
+        matching = match(messages, _held(connection, messages, tapped, ids), tapped)
+        new = set(matching.new)
         reads = _Reads(connection, [fact for fact in run if isinstance(fact, Read)], ids)
-        rows: list[dict[str, Any]] = []
-        updates: list[dict[str, Any]] = []
+        rows: list[tuple[Any, ...]] = []
+        settled: list[tuple[Any, ...]] = []
         derived = _Derived()
         news: list[bool] = []
-        for index, fact in enumerate(run):
+        index = -1
+        for fact in run:
             if isinstance(fact, Read):
                 named = reads.resolve(fact)
                 news.append(named is not None)
                 if named is not None:
                     pair = ids[fact.writer], ids[fact.reader]
-                    derived.read_at[pair] = max(derived.read_at[pair], named.at)
-                    rows.append(_row(What.READ, pair, fact.at, named.id, upto=named.at))
+                    instants = derived.instants[pair]
+                    instants[2] = max(instants[2], named.at)
+                    rows.append((int(What.READ), *pair, fact.at, named.id, 0, named.at, True, False, None, None))
                 continue
-            message = kept[index]
+            index += 1
+            message = messages[index]
             pair = ids[message.sender], ids[message.recipient]
             news.append(index in new)
             if index in new:
-                rows.append(_message_row(pair, Held.of(message, tapped)))
+                rows.append(_message_row(pair, message, tapped))
                 reads.add(message)
                 self._count(derived, pair, message, 1)
-            elif index in settled:
-                before = settled[index]
+            elif index in matching.settled:
+                before = matching.settled[index]
                 after = merge(before, message, tapped)
-                updates.append(_settling(after))
+                settled.append(_settled_row(after))
                 reads.add(replace(after.message, archive=message.archive))
                 if after.message.at != before.message.at:
                     derived.moved.add(pair)
                     self._count(derived, pair, before.message, -1)
                     self._count(derived, pair, after.message, 1)
-        put_all(connection, FACTS.insert(), rows)
-        put_all(connection, _SETTLE, updates)
-        self._derive(connection, derived)
+        _ADD_FACT.many(connection, rows)
+        _SETTLE.many(connection, settled)
+        _derive(connection, derived)
         return news
 
     def _count(self, derived: _Derived, pair: _Ids, message: Message, by: int) -> None:
+        """Add (`by` 1) or take away (-1) what a message adds to the derived tables; what falls by it is `moved`."""
+        at = message.at
         if by > 0:
-            derived.last_at[pair] = max(derived.last_at[pair], message.at)
-        if message.correction:
-            return
-        if by > 0:
-            derived.new_at[pair] = max(derived.new_at[pair], message.at)
-        epoch, heavy = weight(message.at, self._half_life)
-        derived.scores[(*pair, epoch)] += by * heavy
+            instants = derived.instants[pair]
+            if at > instants[0]:
+                instants[0] = at
+            if at > instants[1] and not message.correction:
+                instants[1] = at
+        if not message.correction:
+            epoch, heavy = weight(at, self._half_life)
+            derived.totals[(*pair, epoch)] += by * heavy
 
-    def _derive(self, connection: Connection, derived: _Derived) -> None:
-        insert = upsert(connection, PAIRS)
-        columns = ("last_at", "new_at", "read_at")
-        put_all(
-            connection,
-            insert.on_conflict_do_update(
-                index_elements=["sender", "recipient"],
-                set_={name: greater(connection, PAIRS.c[name], insert.excluded[name]) for name in columns},
-            ),
-            [
-                {
-                    "sender": pair[0],
-                    "recipient": pair[1],
-                    "last_at": derived.last_at.get(pair, 0.0),
-                    "new_at": derived.new_at.get(pair, 0.0),
-                    "read_at": derived.read_at.get(pair, 0.0),
-                }
-                for pair in derived.last_at.keys() | derived.read_at.keys()
-            ],
-        )
-        insert = upsert(connection, SCORES)
-        put_all(
-            connection,
-            insert.on_conflict_do_update(
-                index_elements=["sender", "recipient", "epoch"],
-                set_={"total": less(connection, SCORES.c.total + insert.excluded.total, MOST)},
-            ),
-            [
-                {"sender": sender, "recipient": recipient, "epoch": epoch, "total": min(total, MOST)}
-                for (sender, recipient, epoch), total in derived.scores.items()
-            ],
-        )
-        put_all(connection, _REFRESH, [{"s": sender, "r": recipient} for sender, recipient in derived.moved])
-
-    def _void(self, connection: Connection, bounce: Bounce, ids: dict[str, int]) -> bool:
+    def _void(self, connection: Connection, bounce: Bounce, ids: Mapping[str, int]) -> bool:
         """The newest message of that id until then does not count; False: there is none."""
         pair = ids[bounce.sender], ids[bounce.recipient]
-        row = connection.execute(
-            select(FACTS.c.id, FACTS.c.what, FACTS.c.at)
-            .where(
-                FACTS.c.sender == pair[0],
-                FACTS.c.recipient == pair[1],
-                FACTS.c.stanza_id == short(bounce.id),
-                FACTS.c.at <= bounce.at,
-                IS_MESSAGE,
-                ~FACTS.c.voided,
-            )
-            .order_by(FACTS.c.at.desc(), FACTS.c.id.desc())
-            .limit(1)
-        ).one_or_none()
+        row = _BOUNCED.one(connection, *pair, short(bounce.id), bounce.at).one_or_none()
         if row is None:
             return False
-        connection.execute(update(FACTS).where(FACTS.c.id == row.id).values(voided=True))
-        connection.execute(FACTS.insert(), _row(What.BOUNCE, pair, bounce.at, short(bounce.id)))
+        _VOID.one(connection, row.id)
+        _ADD_FACT.one(connection, int(What.BOUNCE), *pair, bounce.at, short(bounce.id), 0, None, True, False, None, None)
         derived = _Derived(moved={pair})
         message = Message(bounce.sender, bounce.recipient, row.at, correction=row.what == What.CORRECTION)
         self._count(derived, pair, message, -1)
-        self._derive(connection, derived)
+        _derive(connection, derived)
         return True
 
-    def _held(self, connection: Connection, messages: Sequence[Message], tapped: bool, ids: dict[str, int]) -> list[Held]:
-        """What the ledger holds that one of these could be of."""
-        found: dict[int, Held] = {}
-        names = {number: jid for jid, number in ids.items()}
-        queries = [_by_archive(side, archive_ids) for side, archive_ids in _archive_ids(messages).items() if archive_ids]
-        first, last = min(message.at for message in messages) - NEAR, max(message.at for message in messages) + NEAR
-        if tapped:
-            # What the link told of stays as it is: it tells of each message once.
-            queries.append(_HELD.where(IS_MESSAGE, ~FACTS.c.tapped, FACTS.c.at.between(first, last)))
-        else:
-            pairs = {(ids[message.sender], ids[message.recipient]) for message in messages}
-            queries.append(_HELD.where(_one_of(pairs), IS_MESSAGE, FACTS.c.at.between(first, last)))
-        for query in queries:
-            for row in connection.execute(query):
-                if row.sender in names and row.recipient in names:
-                    found[row.id] = _held_of(row, names)
-        return list(found.values())
-
-    def _intern(self, connection: Connection, jids: set[str]) -> dict[str, int]:
+    def _intern(self, connection: Connection, jids: set[str]) -> Mapping[str, int]:
         if len(self._interned) > INTERNED:
             self._interned.clear()
-        known = {jid: self._interned[jid] for jid in jids & self._interned.keys()}
-        if len(known) < len(jids):
-            missing = jids - known.keys()
+        missing = jids - self._interned.keys()
+        if missing:
             found = _numbers(connection, missing)
             if len(found) < len(missing):
-                added = [{"jid": jid} for jid in sorted(missing - found.keys())]
-                put_all(connection, upsert(connection, JIDS).on_conflict_do_nothing(), added)
+                _ADD_JID.many(connection, [(jid,) for jid in sorted(missing - found.keys())])
                 found = _numbers(connection, missing)
             self._interned.update(found)
-            known.update(found)
-        return known
+        return self._interned
 
     # --- from the facts alone ---
 
     def rebuild_pairs(self, connection: Connection) -> None:
         """Make `pairs` anew."""
-        counts = and_(IS_MESSAGE, ~FACTS.c.voided)
+        counts = and_(_IS_MESSAGE, ~FACTS.c.voided)
         connection.execute(PAIRS.delete())
         connection.execute(
             PAIRS.insert().from_select(
@@ -253,59 +198,43 @@ class Recorder:
         """Make `scores` anew."""
         connection.execute(SCORES.delete())
         totals: dict[tuple[int, int, int], int] = {}
-        rows = connection.execute(
+        messages = (
             select(FACTS.c.sender, FACTS.c.recipient, FACTS.c.at)
             .where(FACTS.c.what == What.MESSAGE, ~FACTS.c.voided)
             .order_by(FACTS.c.sender, FACTS.c.recipient)
             .execution_options(yield_per=10_000)
         )
         pair: _Ids | None = None
-        for sender, recipient, at in rows:
+        for sender, recipient, at in connection.execute(messages):
             if pair != (sender, recipient) and len(totals) >= 10_000:
-                _insert_scores(connection, totals)
+                _add_totals(connection, totals)
                 totals = {}
             pair = sender, recipient
             epoch, heavy = weight(at, self._half_life)
-            totals[(*pair, epoch)] = min(totals.get((*pair, epoch), 0) + heavy, MOST)
-        _insert_scores(connection, totals)
+            totals[(*pair, epoch)] = totals.get((*pair, epoch), 0) + heavy
+        _add_totals(connection, totals)
 
 
 class _Reads:
     """Resolves which message a read names, as of its place among the facts of a run."""
 
-    def __init__(self, connection: Connection, reads: Sequence[Read], ids: dict[str, int]) -> None:
+    def __init__(self, connection: Connection, reads: Sequence[Read], ids: Mapping[str, int]) -> None:
         self._read_at: dict[tuple[str, str], float] = {}
         self._by_id: dict[tuple[str, str, str], list[float]] = defaultdict(list)
         self._by_archive: dict[tuple[str, str, ArchiveId], Message] = {}
         self._any = bool(reads)
         if reads:
-            self._load(connection, reads, ids)
-
-    def _load(self, connection: Connection, reads: Sequence[Read], ids: dict[str, int]) -> None:
-        names = {number: jid for jid, number in ids.items()}
-        pairs = {(ids[read.writer], ids[read.reader]) for read in reads}
-        # Only what is still unread can be read: no need to look further back, however long the history.
-        named = and_(
-            FACTS.c.sender == PAIRS.c.sender,
-            FACTS.c.recipient == PAIRS.c.recipient,
-            FACTS.c.at > PAIRS.c.read_at,
-            FACTS.c.stanza_id.in_({short(read.id) for read in reads if read.id}),
-            IS_MESSAGE,
-            ~FACTS.c.voided,
-        )
-        for row in connection.execute(
-            select(PAIRS.c.sender, PAIRS.c.recipient, PAIRS.c.read_at, FACTS.c.stanza_id, FACTS.c.at)
-            .select_from(PAIRS.outerjoin(FACTS, named))
-            .where(_one_of(pairs, PAIRS))
-        ):
-            pair = names[row.sender], names[row.recipient]
-            self._read_at[pair] = row.read_at
-            if row.at is not None:
-                self._by_id[(*pair, row.stanza_id)].append(row.at)
-        for side, archive_ids in _archive_ids(reads).items():
-            if archive_ids:
-                for row in connection.execute(_by_archive(side, archive_ids).where(~FACTS.c.voided)):
-                    if row.sender in names and row.recipient in names:
+            names = {ids[jid]: jid for read in reads for jid in parties(read)}
+            pairs = {(ids[read.writer], ids[read.reader]) for read in reads}
+            for row in _UNREAD.one(connection, json.dumps(list(pairs)), json.dumps(list({short(read.id) for read in reads if read.id}))):
+                pair = names[row.sender], names[row.recipient]
+                self._read_at[pair] = row.read_at
+                if row.at is not None:
+                    self._by_id[(*pair, row.stanza_id)].append(row.at)
+            sent, received = _archive_ids(reads)
+            if sent or received:
+                for row in _BY_ARCHIVE.one(connection, json.dumps(sent), json.dumps(received)):
+                    if not row.voided and row.sender in names and row.recipient in names:
                         held = _held_of(row, names)
                         for by, archive_id in held.archives.items():
                             self.add(replace(held.message, archive=ArchiveId(by, archive_id)))
@@ -323,64 +252,99 @@ class _Reads:
         found: Message | None = None
         if read.archive is not None:
             found = self._by_archive.get((*pair, ArchiveId(read.archive.by, short(read.archive.id))))
-        elif instants := [at for at in self._by_id.get((*pair, short(read.id)), ()) if read.id and at <= read.at]:
-            found = Message(read.writer, read.reader, max(instants), short(read.id))
+        elif read.id:
+            instants = [at for at in self._by_id.get((*pair, short(read.id)), ()) if at <= read.at]
+            found = Message(*pair, max(instants), short(read.id)) if instants else None
         if found is None or found.at <= self._read_at.get(pair, 0.0):
             return None
         self._read_at[pair] = found.at
         return found
 
 
-def parties(fact: Fact) -> tuple[str, str]:
-    """Who wrote, and to whom."""
-    return (fact.writer, fact.reader) if isinstance(fact, Read) else (fact.sender, fact.recipient)
+def _held(connection: Connection, messages: Sequence[Message], tapped: bool, ids: Mapping[str, int]) -> list[Held]:
+    """What the ledger holds that one of these could be of."""
+    if not messages:
+        return []
+    sent, received = map(json.dumps, _archive_ids(messages))
+    instants = [message.at for message in messages]
+    near = min(instants) - NEAR, max(instants) + NEAR
+    if tapped:
+        rows = _HELD_FOR_TAPS.one(connection, sent, received, *near).all()
+    else:
+        pairs = json.dumps(list({(ids[message.sender], ids[message.recipient]) for message in messages}))
+        rows = _HELD_FOR_ARCHIVE.one(connection, sent, received, *near, pairs).all()
+    if not rows:
+        return []
+    names = {ids[jid]: jid for message in messages for jid in parties(message)}
+    return list({row.id: _held_of(row, names) for row in rows if row.sender in names and row.recipient in names}.values())
+
+
+def _held_of(row: Any, names: Mapping[int, str]) -> Held:
+    sender, recipient = names[row.sender], names[row.recipient]
+    message = Message(sender, recipient, row.at, row.stanza_id, kind=Kind(row.kind), correction=row.what == What.CORRECTION)
+    archives = {by: each for by, each in ((sender, row.sender_archive), (recipient, row.recipient_archive)) if each is not None}
+    return Held(message, bool(row.tapped), archives, row.id)
+
+
+def _archive_ids(facts: Iterable[Message | Read]) -> tuple[list[str], list[str]]:
+    """The ids in archives of senders and of recipients that facts carry."""
+    sent, received = [], []
+    for fact in facts:
+        if fact.archive is not None:
+            sender, recipient = parties(fact)
+            if fact.archive.by == recipient:
+                received.append(short(fact.archive.id))
+            elif fact.archive.by == sender:
+                sent.append(short(fact.archive.id))
+    return sent, received
 
 
 def _kept(message: Message) -> Message:
+    """A message as it is kept: ids within bounds, and no id of a third one's archive."""
     archive = message.archive
     if archive is not None:
-        archive = ArchiveId(archive.by, short(archive.id)) if archive.by in (message.sender, message.recipient) else None
+        if archive.by not in (message.sender, message.recipient):
+            archive = None
+        elif len(archive.id) > ID_LENGTH:
+            archive = ArchiveId(archive.by, short(archive.id))
+    if archive is message.archive and len(message.id) <= ID_LENGTH:
+        return message
     return replace(message, id=short(message.id), archive=archive)
 
 
-def _row(what: What, pair: _Ids, at: float, stanza_id: str, upto: float | None = None) -> dict[str, Any]:
-    return {
-        "what": int(what),
-        "sender": pair[0],
-        "recipient": pair[1],
-        "at": at,
-        "stanza_id": stanza_id,
-        "kind": 0,
-        "upto": upto,
-        "tapped": True,
-        "voided": False,
-        "sender_archive": None,
-        "recipient_archive": None,
-    }
+def _message_row(pair: _Ids, message: Message, tapped: bool) -> tuple[Any, ...]:
+    """In the order of `_FACT_COLUMNS`."""
+    what = int(What.CORRECTION) if message.correction else int(What.MESSAGE)
+    sender_archive = recipient_archive = None
+    if message.archive is not None:
+        if message.archive.by == message.recipient:
+            recipient_archive = message.archive.id
+        else:
+            sender_archive = message.archive.id
+    return what, *pair, message.at, message.id, int(message.kind), None, tapped, False, sender_archive, recipient_archive
 
 
-def _message_row(pair: _Ids, held: Held) -> dict[str, Any]:
+def _settled_row(held: Held) -> tuple[Any, ...]:
     message = held.message
-    row = _row(What.CORRECTION if message.correction else What.MESSAGE, pair, message.at, message.id)
-    row["kind"] = int(message.kind)
-    row["tapped"] = held.tapped
-    row["sender_archive"] = held.archives.get(message.sender)
-    row["recipient_archive"] = held.archives.get(message.recipient)
-    return row
+    return message.at, held.tapped, held.archives.get(message.sender), held.archives.get(message.recipient), held.ref
 
 
-def _settling(held: Held) -> dict[str, Any]:
-    message = held.message
-    return {
-        "ref": held.ref,
-        "at": message.at,
-        "tapped": held.tapped,
-        "sender_archive": held.archives.get(message.sender),
-        "recipient_archive": held.archives.get(message.recipient),
-    }
+def _derive(connection: Connection, derived: _Derived) -> None:
+    _RAISE_PAIR.many(connection, [(*pair, *instants) for pair, instants in derived.instants.items()])
+    _add_totals(connection, derived.totals)
+    _REFRESH_PAIR.many(connection, list(derived.moved))
 
 
-_SETTLE = update(FACTS).where(FACTS.c.id == bindparam("ref"))
+def _add_totals(connection: Connection, totals: Mapping[tuple[int, int, int], int]) -> None:
+    _ADD_TOTAL.many(connection, [(*key, min(total, MOST)) for key, total in totals.items()])
+
+
+def _numbers(connection: Connection, jids: Collection[str]) -> dict[str, int]:
+    return {row.jid: row.id for row in _NUMBERS.one(connection, json.dumps(list(jids)))}
+
+
+# --- the statements ---
+
 _HELD = select(
     FACTS.c.id,
     FACTS.c.what,
@@ -390,68 +354,113 @@ _HELD = select(
     FACTS.c.stanza_id,
     FACTS.c.kind,
     FACTS.c.tapped,
+    FACTS.c.voided,
     FACTS.c.sender_archive,
     FACTS.c.recipient_archive,
-)
+).where(_IS_MESSAGE)
 
 
-def _held_of(row: Any, names: dict[int, str]) -> Held:
-    sender, recipient = names[row.sender], names[row.recipient]
-    message = Message(sender, recipient, row.at, row.stanza_id, kind=Kind(row.kind), correction=row.what == What.CORRECTION)
-    archives = {by: each for by, each in ((sender, row.sender_archive), (recipient, row.recipient_archive)) if each is not None}
-    return Held(message, row.tapped, archives, row.id)
+def _by_archive(dialect: str) -> list[Select[Any]]:
+    # A partial index is used only where the query says its condition.
+    return [
+        _HELD.where(column.in_(listed(dialect, parameter)), column.is_not(None))
+        for column, parameter in ((FACTS.c.sender_archive, "sent"), (FACTS.c.recipient_archive, "received"))
+    ]
 
 
-def _archive_ids(facts: Iterable[Message | Read]) -> dict[str, set[str]]:
-    """The archive ids that facts carry, by the column that they stand in."""
-    found: dict[str, set[str]] = {"sender_archive": set(), "recipient_archive": set()}
-    for fact in facts:
-        if fact.archive is not None:
-            sender, recipient = parties(fact)
-            if fact.archive.by == recipient:
-                found["recipient_archive"].add(short(fact.archive.id))
-            elif fact.archive.by == sender:
-                found["sender_archive"].add(short(fact.archive.id))
-    return found
+def _held_for_taps(dialect: str) -> Any:
+    """By archive id, or near and not told by the link yet: it tells of each message once."""
+    sent, received = _by_archive(dialect)
+    return sent.union_all(received, _HELD.where(~FACTS.c.tapped, FACTS.c.at.between(bindparam("first"), bindparam("last"))))
 
 
-def _by_archive(side: str, archive_ids: set[str]) -> Select[Any]:
-    # The partial index is used only where the query says its condition.
-    return _HELD.where(FACTS.c[side].in_(archive_ids), FACTS.c[side].is_not(None), IS_MESSAGE)
+def _held_for_archive(dialect: str) -> Any:
+    sent, received = _by_archive(dialect)
+    pairs = listed_pairs(dialect, "pairs")
+    near = _HELD.join(pairs, and_(FACTS.c.sender == pairs.c.sender, FACTS.c.recipient == pairs.c.recipient)).where(
+        FACTS.c.at.between(bindparam("first"), bindparam("last"))
+    )
+    return sent.union_all(received, near)
 
 
-def _one_of(pairs: Iterable[_Ids], table: Any = FACTS) -> Any:
-    return tuple_(table.c.sender, table.c.recipient).in_(sorted(pairs))
-
-
-def _latest(*what: What) -> Any:
-    """The instant of the newest message of a pair that counts: one step in the index."""
-    return func.coalesce(
-        select(FACTS.c.at)
-        .where(
-            FACTS.c.sender == bindparam("s"),
-            FACTS.c.recipient == bindparam("r"),
-            or_(*(FACTS.c.what == each for each in what)),
-            ~FACTS.c.voided,
-        )
-        .order_by(FACTS.c.at.desc())
-        .limit(1)
-        .scalar_subquery(),
-        0.0,
+def _unread(dialect: str) -> Any:
+    """Messages of these ids and pairs that are not read: no need to look further back, however long the history."""
+    pairs = listed_pairs(dialect, "pairs")
+    named = and_(
+        FACTS.c.sender == PAIRS.c.sender,
+        FACTS.c.recipient == PAIRS.c.recipient,
+        FACTS.c.at > PAIRS.c.read_at,
+        FACTS.c.stanza_id.in_(listed(dialect, "ids")),
+        _IS_MESSAGE,
+        ~FACTS.c.voided,
+    )
+    return select(PAIRS.c.sender, PAIRS.c.recipient, PAIRS.c.read_at, FACTS.c.stanza_id, FACTS.c.at).select_from(
+        pairs.join(PAIRS, and_(PAIRS.c.sender == pairs.c.sender, PAIRS.c.recipient == pairs.c.recipient)).outerjoin(FACTS, named)
     )
 
 
-_REFRESH = (
-    update(PAIRS)
-    .where(PAIRS.c.sender == bindparam("s"), PAIRS.c.recipient == bindparam("r"))
-    .values(last_at=_latest(What.MESSAGE, What.CORRECTION), new_at=_latest(What.MESSAGE))
-)
+def _bounced(_dialect: str) -> Any:
+    return (
+        select(FACTS.c.id, FACTS.c.what, FACTS.c.at)
+        .where(
+            FACTS.c.sender == bindparam("s"),
+            FACTS.c.recipient == bindparam("r"),
+            FACTS.c.stanza_id == bindparam("stanza_id"),
+            FACTS.c.at <= bindparam("at"),
+            _IS_MESSAGE,
+            ~FACTS.c.voided,
+        )
+        .order_by(FACTS.c.at.desc(), FACTS.c.id.desc())
+        .limit(1)
+    )
 
 
-def _numbers(connection: Connection, jids: set[str]) -> dict[str, int]:
-    return {row.jid: row.id for row in connection.execute(select(JIDS.c.jid, JIDS.c.id).where(JIDS.c.jid.in_(jids)))}
+def _raise_pair(dialect: str) -> Any:
+    insert = upsert(dialect, PAIRS)
+    raised = {name: greater(dialect, PAIRS.c[name], insert.excluded[name]) for name in ("last_at", "new_at", "read_at")}
+    return insert.on_conflict_do_update(index_elements=["sender", "recipient"], set_=raised)
 
 
-def _insert_scores(connection: Connection, totals: dict[tuple[int, int, int], int]) -> None:
-    columns = ("sender", "recipient", "epoch", "total")
-    put_all(connection, SCORES.insert(), [dict(zip(columns, (*key, total), strict=True)) for key, total in totals.items()])
+def _refresh_pair(_dialect: str) -> Any:
+    """The instants of the newest messages that count: a step or two in the index."""
+
+    def latest(which: Any) -> Any:
+        newest = (
+            select(FACTS.c.at)
+            .where(FACTS.c.sender == bindparam("s"), FACTS.c.recipient == bindparam("r"), which, ~FACTS.c.voided)
+            .order_by(FACTS.c.at.desc())
+            .limit(1)
+        )
+        return func.coalesce(newest.scalar_subquery(), 0.0)
+
+    return (
+        update(PAIRS)
+        .where(PAIRS.c.sender == bindparam("s"), PAIRS.c.recipient == bindparam("r"))
+        .values(last_at=latest(_IS_MESSAGE), new_at=latest(FACTS.c.what == What.MESSAGE))
+    )
+
+
+def _add_total(dialect: str) -> Any:
+    insert = upsert(dialect, SCORES)
+    total = less(dialect, SCORES.c.total + insert.excluded.total, literal_column(str(MOST)))
+    return insert.on_conflict_do_update(index_elements=["sender", "recipient", "epoch"], set_={"total": total})
+
+
+def _settle(_dialect: str) -> Any:
+    columns = ("at", "tapped", "sender_archive", "recipient_archive")
+    return update(FACTS).where(FACTS.c.id == bindparam("ref")).values({name: bindparam(f"new_{name}") for name in columns})
+
+
+_ADD_FACT = Statement(lambda _dialect: FACTS.insert(), *_FACT_COLUMNS)
+_ADD_JID = Statement(lambda dialect: upsert(dialect, JIDS).on_conflict_do_nothing(), "jid")
+_NUMBERS = Statement(lambda dialect: select(JIDS.c.jid, JIDS.c.id).where(JIDS.c.jid.in_(listed(dialect, "jids"))), "jids")
+_HELD_FOR_TAPS = Statement(_held_for_taps, "sent", "received", "first", "last")
+_HELD_FOR_ARCHIVE = Statement(_held_for_archive, "sent", "received", "first", "last", "pairs")
+_BY_ARCHIVE = Statement(lambda dialect: _by_archive(dialect)[0].union_all(_by_archive(dialect)[1]), "sent", "received")
+_UNREAD = Statement(_unread, "pairs", "ids")
+_BOUNCED = Statement(_bounced, "s", "r", "stanza_id", "at")
+_VOID = Statement(lambda _dialect: update(FACTS).where(FACTS.c.id == bindparam("ref")).values(voided=True), "ref")
+_SETTLE = Statement(_settle, "new_at", "new_tapped", "new_sender_archive", "new_recipient_archive", "ref")
+_RAISE_PAIR = Statement(_raise_pair, "sender", "recipient", "last_at", "new_at", "read_at")
+_REFRESH_PAIR = Statement(_refresh_pair, "s", "r")
+_ADD_TOTAL = Statement(_add_total, "sender", "recipient", "epoch", "total")

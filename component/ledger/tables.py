@@ -3,23 +3,26 @@
 JIDs are interned: `jids.id` stands for a bare JID everywhere. Instants are UNIX seconds.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Connection,
     Double,
     Index,
     Integer,
     LargeBinary,
     MetaData,
+    Select,
     SmallInteger,
+    Subquery,
     Table,
     Text,
+    bindparam,
+    cast,
     func,
+    select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql import ColumnElement
@@ -112,24 +115,32 @@ QUEUE = Table(
 Index("queue_key", QUEUE.c.key, QUEUE.c.id)
 
 
-def upsert(connection: Connection, table: Table) -> "sqlite.Insert | postgresql.Insert":
+def upsert(dialect: str, table: Table) -> "sqlite.Insert | postgresql.Insert":
     """An INSERT that can say what to do on a conflict."""
-    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+    return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
 
 
-def greater(connection: Connection, one: ColumnElement[Any], other: ColumnElement[Any]) -> ColumnElement[Any]:
-    return func.max(one, other) if connection.dialect.name == "sqlite" else func.greatest(one, other)
+def greater(dialect: str, one: ColumnElement[Any], other: ColumnElement[Any]) -> ColumnElement[Any]:
+    return func.max(one, other) if dialect == "sqlite" else func.greatest(one, other)
 
 
-def less(connection: Connection, one: ColumnElement[Any], other: Any) -> ColumnElement[Any]:
-    return func.min(one, other) if connection.dialect.name == "sqlite" else func.least(one, other)
+def less(dialect: str, one: ColumnElement[Any], other: Any) -> ColumnElement[Any]:
+    return func.min(one, other) if dialect == "sqlite" else func.least(one, other)
 
 
-def put_all(connection: Connection, statement: Any, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Execute for all rows, if there are any."""
-    if parameters := list(rows):
-        connection.execute(statement, parameters)
+def listed(dialect: str, parameter: str) -> Select[Any]:
+    """The texts of a parameter that is a JSON array: a list of any length in a statement that stays the same."""
+    if dialect == "sqlite":
+        return select(func.json_each(bindparam(parameter)).table_valued("value").c.value)
+    return select(func.jsonb_array_elements_text(cast(bindparam(parameter), postgresql.JSONB)).column_valued("value"))
 
 
-def primary_key(table: Table) -> Sequence[Column[Any]]:
-    return list(table.primary_key.columns)
+def listed_pairs(dialect: str, parameter: str) -> Subquery:
+    """As `listed`, of a JSON array of pairs of numbers: its columns `sender` and `recipient`."""
+    if dialect == "sqlite":
+        each = func.json_each(bindparam(parameter)).table_valued("value").c.value
+        numbers: list[ColumnElement[Any]] = [func.json_extract(each, f"$[{place}]") for place in (0, 1)]
+    else:
+        pair = func.jsonb_array_elements(cast(bindparam(parameter), postgresql.JSONB), type_=postgresql.JSONB).column_valued("value")
+        numbers = [cast(pair[place], Integer) for place in (0, 1)]
+    return select(numbers[0].label("sender"), numbers[1].label("recipient")).subquery("listed")

@@ -350,7 +350,7 @@ class Link:
             result = await self.ask(iq)
         except IqError as error:
             if error.args[0] == "item-not-found":
-                raise LookupError(user) from None
+                raise LookupError(f"{user}: the server has no such user") from None
             raise
         except TimeoutError:
             raise LinkDown(f"{host} did not answer") from None

@@ -80,6 +80,7 @@ class Stream:
         """When the server last sent anything, on the monotonic clock."""
         self.up = False
         self.why_down = "not connected yet"
+        self._said_why = False
         self._told_down = ""
         self._secret, self._host, self._port = secret, host, port
         self.take: Callable[[Element], None]
@@ -109,8 +110,8 @@ class Stream:
                 await asyncio.wait_for(self._closing.wait(), delay)
 
     def _tell_down(self, was_up: bool, delay: float) -> None:
-        """One clear line for each loss and for each new reason; the attempts in between only at debug."""
-        news = was_up or self.why_down != self._told_down
+        """One clear line for each loss, and for what the server says against us; other failed attempts only at debug."""
+        news = was_up or not self._told_down or (self._said_why and self.why_down != self._told_down)
         self._told_down = self.why_down
         log.log(logging.WARNING if news else logging.DEBUG, "stream.down reason=%s next_attempt_s=%.1f", self.why_down, delay)
 
@@ -120,7 +121,7 @@ class Stream:
         try:
             await asyncio.wait_for(asyncio.get_running_loop().create_connection(lambda: connection, self._host, self._port), 10)
         except (OSError, TimeoutError) as error:
-            self.why_down = f"{self._host}:{self._port}: {error or 'timed out'}"
+            self.why_down, self._said_why = f"{self._host}:{self._port}: {error or 'timed out'}", False
             return False
         self.heard = time.monotonic()
         self._watch()
@@ -132,7 +133,7 @@ class Stream:
             if connection.transport is not None:
                 connection.transport.write(b"</stream:stream>")
                 connection.transport.close()
-        self.why_down = await connection.down
+        self.why_down, self._said_why = await connection.down, bool(connection.why)
         was_up, self.up, self._connection = self.up, False, None
         self._outgoing.clear()
         if self._keepalive is not None:

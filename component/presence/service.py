@@ -114,14 +114,19 @@ class Presence:
         return self._settings.get(user, Settings(rules=self._defaults))
 
     async def change(self, user: str, settings: Settings) -> None:
-        """Save the user's settings and make them true at once. Raises LinkDown if presence is switched and the server can't be told."""
+        """Save the user's settings and make them true; on return the contacts have been shown what follows.
+
+        Raises LinkDown if presence is switched and the server can't be told; nothing is saved then.
+        """
         before = self.settings(user)
         if settings.enabled != before.enabled and not self._server.linked(split(user)[1]):
             raise LinkDown(split(user)[1])
         await self._store.save(user, settings)
         self._settings[user] = settings
         if settings.enabled and not before.enabled:
-            self._server.gate(user, True)  # the module answers with the sessions: see on_session
+            self._server.gate(user, True)
+            await self._server.confirmed()  # the module has answered with the sessions: see on_session
+            await self._lanes.idle(user)
         elif before.enabled and not settings.enabled:
             self._restore(user)
             self._server.gate(user, False)

@@ -175,7 +175,7 @@ class Matching:
     settled: Mapping[int, Held]
 
 
-def match(arriving: Sequence[Message], held: Iterable[Held], tapped: bool) -> Matching:
+def match(arriving: Sequence[Message], held: Sequence[Held], tapped: bool) -> Matching:
     """Tell new messages from other accounts of those that are held, one to one.
 
     An account is of a held message if it has the same archive id, else if sender, recipient, id (an empty one too) and correction are the
@@ -185,11 +185,9 @@ def match(arriving: Sequence[Message], held: Iterable[Held], tapped: bool) -> Ma
         arriving: accounts of different messages, all `tapped` or all from one archive, whose id they carry.
         held: every message that one of them could be of.
     """
-    held = list(held)
     by_archive = {(by, each, one.message.sender, one.message.recipient): one for one in held for by, each in one.archives.items()}
-    new: list[int] = []
     settled: dict[int, Held] = {}
-    unknown: dict[tuple[str, str, str, bool], list[int]] = defaultdict(list)
+    unknown: list[int] = []
     seen: set[ArchiveId] = set()
     for index, message in enumerate(arriving):
         archive = message.archive
@@ -202,17 +200,20 @@ def match(arriving: Sequence[Message], held: Iterable[Held], tapped: bool) -> Ma
                 if tapped and not known.tapped:
                     settled[index] = known
                 continue
-        unknown[_likeness(message)].append(index)
-    free: dict[tuple[str, str, str, bool], list[Held]] = defaultdict(list)
+        unknown.append(index)
+    if not held:
+        return Matching(unknown, settled)
     taken = {one.ref for one in settled.values()}
+    free: dict[tuple[str, str, str, bool], list[Held]] = defaultdict(list)
     for one in held:
         if one.ref not in taken and not (tapped and one.tapped):
             free[_likeness(one.message)].append(one)
-    for likeness, indices in unknown.items():
-        pairs = dict(_assign(arriving, indices, free.get(likeness, ())))
-        settled.update(pairs)
-        new.extend(index for index in indices if index not in pairs)
-    return Matching(sorted(new), settled)
+    alike: dict[tuple[str, str, str, bool], list[int]] = defaultdict(list)
+    for index in unknown:
+        alike[_likeness(arriving[index])].append(index)
+    for likeness, indices in alike.items():
+        settled.update(_assign(arriving, indices, free.get(likeness, ())))
+    return Matching([index for index in unknown if index not in settled], settled)
 
 
 def merge(held: Held, message: Message, tapped: bool) -> Held:
