@@ -31,7 +31,7 @@ from component.link.checks import check
 from component.link.router import Router
 from component.link.server import Link
 from component.link.stream import Stream
-from component.own import Own
+from component.own import Own, version_query
 from component.ports import Handler, Session
 from component.presence import commands as presence_commands
 from component.presence.service import Presence
@@ -40,6 +40,9 @@ from component.rules import addresses
 from component.rules.facts import Fact, Message
 from component.rules.levels import Balance, Scale
 from component.rules.presence import Rules
+from component.virtual import commands as virtual_commands
+from component.virtual.service import NameTaken, Virtual
+from component.virtual.store import Store as VirtualStore
 from component.web.server import Metric, Web
 from config.settings import Settings
 from stanzas.jid import bare, parse_bare, split
@@ -70,6 +73,17 @@ class App:
         scale = Scale(settings.levels.half_life, settings.levels.thresholds, Balance(settings.levels.balance))
         self.levels = Levels(self.server, ledger, LevelsStore(database), self.clock, scale, component.served_hosts)
         self.faces = Faces(component.jid, self.server, self.levels)
+        self.virtual = Virtual(
+            component.jid,
+            component.served_hosts,
+            self.server,
+            queue,
+            VirtualStore(database),
+            self.clock,
+            version_query,
+            settings.virtual,
+            [community.id for community in settings.community],
+        )
         self.importer = Importer(self.server, ledger, component.served_hosts)
         now = self.clock.now
         self.explain = Explain(
@@ -80,11 +94,16 @@ class App:
             [
                 *presence_commands.commands(self.presence, now),
                 *levels_commands.commands(self.levels, Links(component.jid, self.server)),
+                *virtual_commands.commands(self.virtual),
                 self.explain.command(),
             ]
         )
         own = Own(component.jid, self.server, Adhoc(self.registry, now), Chat(self.registry), self.asker, self._items)
-        handlers: Mapping[type, Handler] = {addresses.Own: own, addresses.Face: self.faces}
+        handlers: Mapping[type, Handler] = {
+            addresses.Own: own,
+            addresses.Face: self.faces,
+            **dict.fromkeys((addresses.Virtual, addresses.Conversation), self.virtual),
+        }
         self.router = Router(component.jid, self.server, queue, self._address, handlers, now)
         hooks = Hooks(self.checks, self._explain, self.importer.run)
         self.control = Control(component.control_socket, self.registry, self._typed_asker, hooks)
@@ -92,6 +111,7 @@ class App:
     async def open(self) -> None:
         await self.presence.open()
         await self.levels.open()
+        await self.virtual.open()
         await self.router.resume()
 
     async def drain(self) -> None:
@@ -99,6 +119,7 @@ class App:
         await self.router.drain()
         await self.presence.drain()
         await self.levels.drain()
+        await self.virtual.drain()
         await self.server.handover.drain()
 
     def asker(self, jid: str) -> Asker:
@@ -135,10 +156,10 @@ class App:
             yield Metric("rapport_dropped", "Hand-overs that found the module's buffer full", dropped, (("host", host),))
 
     def _address(self, local: str) -> addresses.Address | None:
-        return addresses.parse(local, lambda node: False)
+        return addresses.parse(local, self.virtual.is_virtual)
 
     async def _items(self) -> Sequence[tuple[str, str]]:
-        return ()
+        return self.virtual.items()
 
     # --- what the link tells (link.server.Listener) ---
 
@@ -147,16 +168,23 @@ class App:
 
     def on_session(self, session: Session, shown: Mapping[str, str] | None, true: bool) -> None:
         self.presence.on_session(session, shown, true)
+        self.virtual.on_session(session)
 
     def on_gone(self, jid: str) -> None:
         self.presence.on_gone(jid)
+        self.virtual.on_gone(jid)
 
     def on_ready(self, host: str) -> None:
         self.presence.on_ready(host)
         self.faces.on_ready()
+        self.virtual.on_ready(host)
+
+    def on_refused(self, host: str) -> None:
+        self.virtual.on_ready(host)
 
     def on_down(self) -> None:
         """Nothing can be shown or asked until the stream is back; everybody keeps what they know."""
+        self.virtual.on_down()
 
     def on_probe(self, contact: str, user: str) -> None:
         self.presence.on_probe(contact, user)
@@ -196,7 +224,10 @@ async def running(settings: Settings) -> AsyncIterator[App]:
     try:
         ledger = await Ledger.open(database, settings.levels.half_life)
         app = App(settings, database, ledger, Queue(database), await ledger.mark())
-        await app.open()
+        try:
+            await app.open()
+        except NameTaken as error:
+            raise NotStarted(f"[[virtual]] {error}") from error
         stream = asyncio.create_task(app.stream.run(app.router.take, app.server.up, app.server.down))
         try:
             yield app

@@ -57,6 +57,9 @@ class Listener(Protocol):
     def on_ready(self, host: str) -> None:
         """The link of this host is up, and all its sessions have been told."""
 
+    def on_refused(self, host: str) -> None:
+        """This host has no link: no module, or one of another version."""
+
     def on_down(self) -> None:
         """The stream is gone; what the link knew stays until it is told anew."""
 
@@ -172,6 +175,7 @@ class Link:
         """The hello came back: the server has no module of ours on this host."""
         self.refused[host] = "the server has no mod_rapport on this host"
         self._answer.set()
+        self.listener.on_refused(host)
         log.warning("link.absent host=%s mend=%r", host, 'load "rapport" on this host (docs/link.md)')
 
     def _tell(self, host: str, value: link.Notice) -> None:
@@ -249,6 +253,7 @@ class Link:
             return
         self.refused[host] = f"the module speaks link version {refused.version}, this Rapport {link.VERSION}"
         self._answer.set()
+        self.listener.on_refused(host)
         log.error("link.version host=%s module=%s component=%s", host, refused.version, link.VERSION)
 
     def _on_ready(self, host: str) -> None:

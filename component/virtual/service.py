@@ -346,8 +346,10 @@ class Virtual:
         if paused is Paused.NO:
             self.conversations.go_on(team)
 
-    def try_customer(self, team: Team, customer: str) -> Choice:
+    async def try_customer(self, team: Team, customer: str) -> Choice:
         """Who would get this customer's message now. Changes nothing."""
+        if not self.profiles.is_known(customer):
+            await self.profiles.ask(customer, self._user(team), team.settings.policy)
         return self.conversations.would_get(team, customer)
 
     # --- what its parts tell each other ---
