@@ -13,7 +13,7 @@ ALICE = "alice@localhost"
 OPENED = {1, 3, 5}
 ASKERS = {f"level{number}": number for number in range(1, 6)} | {"unlisted": 2, "blocked": None, "stranger": None}
 """Who asks → their level at alice's doors; None: they have none."""
-OWNERS = {ALICE: True, "bare@localhost": False, "nobody@localhost": False, "alice@elsewhere.example": False}
+OWNERS = {ALICE: True, "closed@localhost": False, "nobody@localhost": False, "alice@elsewhere.example": False}
 """Who is asked of → whether that one has opened anything; the second has not, the others don't exist."""
 SAYS_NO = "You may not do that."
 
@@ -63,7 +63,7 @@ async def doors(around_alice):
     """Alice with her doors open at 1, 3 and 5, a contact who opted out of lists and one whom she blocks."""
 
     async def make():
-        s = await around_alice("unlisted", "blocked", "bare")
+        s = await around_alice("unlisted", "blocked", "closed")
         for name in ("unlisted", "blocked"):
             await levels.pin(s["alice"], f"{name}@localhost", 2)
         await commands.run(s["unlisted"], "listable", {"listable": False})
@@ -115,7 +115,7 @@ async def test_every_refusal_is_the_same_but_for_its_id_and_addresses(doors):
     ]
     refused += [
         levels.same(await s[asker].iq("get", f"<query xmlns='{xml.DISCO_ITEMS}' node='levels'/>", levels.face(owner)))
-        for asker, owner in (("stranger", ALICE), ("blocked", ALICE), ("level1", "nobody@localhost"), ("level1", "bare@localhost"))
+        for asker, owner in (("stranger", ALICE), ("blocked", ALICE), ("level1", "nobody@localhost"), ("level1", "closed@localhost"))
     ]
     (one,) = set(refused)
     assert "forbidden" in one
@@ -136,7 +136,7 @@ async def test_the_time_of_a_refusal_tells_nothing_of_its_reason(doors):
         "level too low": ("level5", ALICE, 1),
         "stranger": ("stranger", ALICE, 3),
         "blocked": ("blocked", ALICE, 3),
-        "nothing ever opened": ("level1", "bare@localhost", 3),
+        "nothing ever opened": ("level1", "closed@localhost", 3),
         "unknown owner": ("level1", "nobody@localhost", 3),
         "owner of another server": ("level1", "alice@elsewhere.example", 3),
     }

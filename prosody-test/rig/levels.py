@@ -1,6 +1,5 @@
 """S4's questions, as clients ask them: rosters and files of a face, doors opened by command."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from rig import commands, xml

@@ -1,0 +1,223 @@
+"""Real names, and chats under them (spec: contact levels, Real name)."""
+
+import pytest
+from rig import commands, levels, xml
+
+ALICE, LEVEL2 = "alice@localhost", "level2@localhost"
+FACE = levels.face(ALICE)
+PHOTO = "https://upload.example/alice.png"
+
+
+async def names(s, **of: str) -> None:
+    for name, fn in of.items():
+        await commands.run(s[name], "real-name", {"fn": fn})
+
+
+async def card(client, owner: str) -> list[str]:
+    """The texts of a vcard-temp."""
+    answer = await client.iq("get", f"<vCard xmlns='{levels.VCARD}'/>", levels.face(owner))
+    assert answer.get("type") == "result", xml.dump(answer)
+    return [each.text for each in answer[0].iter() if each.text]
+
+
+async def test_a_card_has_the_real_name_and_the_photo(around_alice):
+    s = await around_alice()
+    values = {"fn": "Alice Liddell", "given": "Alice", "family": "Liddell", "photo": PHOTO}
+    await commands.run(s["alice"], "real-name", values)
+    await levels.open_door(s["alice"], "real-name", 3)
+    temp = (await s["level3"].iq("get", f"<vCard xmlns='{levels.VCARD}'/>", FACE))[0]
+    n, photo = xml.child(temp, "N"), xml.child(temp, "PHOTO")
+    assert xml.text(temp, "FN") == "Alice Liddell"
+    assert n is not None
+    assert (xml.text(n, "GIVEN"), xml.text(n, "FAMILY")) == ("Alice", "Liddell")
+    assert photo is not None
+    assert xml.text(photo, "EXTVAL") == PHOTO
+    four = (await s["level3"].iq("get", f"<vcard xmlns='{levels.VCARD4}'/>", FACE))[0]
+    assert list(four.itertext()) == ["Alice Liddell", "Liddell", "Alice", "alice", PHOTO]
+    node = "<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:vcard4'/></pubsub>"
+    assert list((await s["level3"].iq("get", node, FACE))[0].itertext()) == list(four.itertext())
+    assert await card(s["level4"], ALICE) == ["alice"]
+
+
+async def test_a_real_name_is_not_in_the_vcard_that_the_server_shows(around_alice):
+    s = await around_alice()
+    await names(s, alice="Alice Liddell")
+    await levels.open_door(s["alice"], "real-name", 1, 2, 3, 4, 5)
+    answer = await s["level1"].iq("get", f"<vCard xmlns='{levels.VCARD}'/>", ALICE)
+    assert "Liddell" not in xml.dump(answer)
+
+
+async def test_an_empty_name_removes_the_real_name(around_alice):
+    s = await around_alice()
+    await names(s, alice="Alice Liddell")
+    await levels.open_door(s["alice"], "real-name", 5)
+    assert "Alice Liddell" in await card(s["level1"], ALICE)
+    await commands.run(s["alice"], "real-name", {})
+    assert await card(s["level1"], ALICE) == ["alice"]
+
+
+async def test_both_talk_under_their_real_names(around_alice):
+    s = await around_alice()
+    await names(s, alice="Alice Liddell", level2="Tom Sawyer")
+    await levels.open_door(s["alice"], "real-name", 3)
+    alice, tom = s["alice"], s["level2"]
+    first = await tom.message(FACE, "Good day")
+    got = await alice.expect(lambda each: xml.body(each) == "Good day")
+    assert (got.get("from"), got.get("type"), got.get("id")) == (levels.face(LEVEL2), "chat", first)
+    assert xml.text(got, "nick", levels.NICK) == "Tom Sawyer"
+    await alice.message(levels.face(LEVEL2), "Good day, Tom")
+    got = await tom.expect(lambda each: xml.body(each) == "Good day, Tom")
+    assert got.get("from") == FACE
+    assert xml.text(got, "nick", levels.NICK) == "Alice Liddell"
+    await tom.message(FACE, "And to you")
+    await alice.expect(lambda each: xml.body(each) == "And to you")
+    # Who was written to learns the name, but the door of the card stays shut.
+    assert await card(alice, LEVEL2) == ["Tom Sawyer"]
+
+
+async def test_receipts_markers_and_chat_states_pass_both_ways(around_alice):
+    s = await around_alice()
+    await names(s, alice="Alice Liddell", level2="Tom Sawyer")
+    await levels.open_door(s["alice"], "real-name", 3)
+    ask = "<request xmlns='urn:xmpp:receipts'/><markable xmlns='urn:xmpp:chat-markers:0'/>"
+    sent = await s["level2"].message(FACE, "Good day", extra=ask)
+    got = await s["alice"].expect(lambda each: xml.body(each) == "Good day")
+    assert {xml.name(each) for each in got} >= {"request", "markable"}
+    await s["alice"].displayed(levels.face(LEVEL2), sent)
+    marker = await s["level2"].expect(lambda each: xml.child(each, "displayed") is not None)
+    assert (marker.get("from"), xml.child(marker, "displayed").get("id")) == (FACE, sent)
+
+
+async def test_who_may_not_gets_forbidden_and_the_owner_gets_nothing(around_alice):
+    s = await around_alice()
+    await names(s, alice="Alice Liddell", level4="Becky Thatcher")
+    await levels.open_door(s["alice"], "real-name", 3)
+    start = s["alice"].mark()
+    await s["level4"].message(FACE, "Good day")
+    error = await s["level4"].expect(lambda each: xml.sender(each) == FACE)
+    assert (error.get("type"), xml.condition(error)) == ("error", "forbidden")
+    await s["alice"].settled()
+    assert s["alice"].bodies(levels.face("level4@localhost"), start) == []
+
+
+async def test_who_has_no_real_name_is_asked_to_set_one(around_alice):
+    s = await around_alice()
+    await names(s, alice="Alice Liddell")
+    await levels.open_door(s["alice"], "real-name", 3)
+    await s["level2"].message(FACE, "Good day")
+    reply = await s["level2"].expect(lambda each: xml.sender(each) == FACE)
+    assert "real-name" in (xml.body(reply) or "")
+    await s["alice"].settled()
+    assert s["alice"].bodies(levels.face(LEVEL2)) == []
+    await names(s, level2="Tom Sawyer")
+    await s["level2"].message(FACE, "Good day")
+    await s["alice"].until(lambda: s["alice"].bodies(levels.face(LEVEL2)) == ["Good day"])
+
+
+async def test_only_who_was_written_to_may_answer(around_alice):
+    s = await around_alice()
+    await names(s, alice="Alice Liddell", level2="Tom Sawyer")
+    await levels.open_door(s["alice"], "real-name", 3)
+    await s["alice"].message(levels.face(LEVEL2), "You have not written")
+    error = await s["alice"].expect(lambda each: xml.sender(each) == levels.face(LEVEL2))
+    assert xml.condition(error) == "forbidden"
+
+
+async def test_a_door_that_closes_closes_the_chat(around_alice):
+    s = await around_alice()
+    await names(s, alice="Alice Liddell", level2="Tom Sawyer")
+    await levels.open_door(s["alice"], "real-name", 3)
+    await s["level2"].message(FACE, "Good day")
+    await s["alice"].until(lambda: s["alice"].bodies(levels.face(LEVEL2)) == ["Good day"])
+    await levels.open_door(s["alice"], "real-name")
+    await s["level2"].message(FACE, "And again")
+    error = await s["level2"].expect(lambda each: xml.sender(each) == FACE)
+    assert xml.condition(error) == "forbidden"
+
+
+async def test_nothing_of_a_chat_is_lost_or_doubled_when_rapport_is_killed(around_alice):
+    s = await around_alice()
+    await names(s, alice="Alice Liddell", level2="Tom Sawyer")
+    await levels.open_door(s["alice"], "real-name", 3)
+    lines = [f"line {number}" for number in range(30)]
+    for number, line in enumerate(lines):
+        await s["level2"].message(FACE, line)
+        if number % 10 == 5:
+            await s.rapport.kill()
+            await s.rapport.launch()
+    await s.rapport.linked()
+    alice = s["alice"]
+    await alice.until(lambda: len(alice.bodies(levels.face(LEVEL2))) >= len(lines), within=30)
+    await s.settled("level2")
+    assert alice.bodies(levels.face(LEVEL2)) == lines
+
+
+# --- introductions ---
+
+
+async def introduce(client, to: str, **more) -> commands.Answer:
+    form = await commands.execute(client, "introduce")
+    return await commands.submit(client, form, {"owner": ALICE, "to": to, "text": "We both play chess", **more})
+
+
+@pytest.fixture
+async def introducing(around_alice):
+    async def make():
+        s = await around_alice()
+        await levels.open_door(s["alice"], "contacts", 3)
+        return s
+
+    return make
+
+
+async def test_an_introduction_says_who_through_whom_why_and_how_to_add_them(introducing):
+    s = await introducing()
+    await names(s, level2="Tom Sawyer")
+    answer = await introduce(s["level2"], "level3@localhost", use_real_name=True)
+    assert answer.status == "completed"
+    got = await s["level3"].expect(lambda each: xml.body(each) is not None)
+    text = xml.body(got) or ""
+    for part in ("Tom Sawyer", ALICE, "We both play chess", f"xmpp:{LEVEL2}?roster"):
+        assert part in text
+    assert got.get("from") == commands.CHAT
+
+
+async def test_a_real_name_is_said_only_by_consent(introducing):
+    s = await introducing()
+    await names(s, level2="Tom Sawyer")
+    await introduce(s["level2"], "level3@localhost", use_real_name=False)
+    got = await s["level3"].expect(lambda each: xml.body(each) is not None)
+    assert "Sawyer" not in xml.dump(got)
+
+
+async def test_an_introduction_to_somebody_who_cannot_be_seen_is_refused(introducing):
+    s = await introducing()
+    for asker, to in (("level2", "level1@localhost"), ("level4", "level3@localhost"), ("level2", "stranger@localhost")):
+        with pytest.raises(commands.CommandError, match="forbidden"):
+            await introduce(s[asker], to)
+
+
+async def test_one_introduction_a_day_to_the_same_person(introducing):
+    s = await introducing()
+    await introduce(s["level2"], "level3@localhost")
+    again = await introduce(s["level2"], "level3@localhost")
+    assert again.status == "executing"
+    assert "a day" in again.text
+    assert (await introduce(s["level1"], "level3@localhost")).status == "completed"
+    await s["level3"].settled()
+    assert len(s["level3"].bodies(commands.CHAT)) == 2
+
+
+@pytest.mark.parametrize("how", ["blocks the asker", "blocks the asker's domain", "opted out"])
+async def test_who_wants_no_introduction_gets_none_and_the_asker_is_not_told(introducing, how):
+    s = await introducing()
+    if how == "opted out":
+        await commands.run(s["level3"], "listable", {"listable": False})
+    else:
+        await s["level3"].block(LEVEL2 if how == "blocks the asker" else "localhost")
+    answer = await introduce(s["level2"], "level3@localhost")
+    told = await introduce(s["level1"], "level3@localhost") if how == "blocks the asker" else None
+    assert answer.status == "completed"
+    assert told is None or told.text == answer.text
+    await s["level3"].settled()
+    assert len(s["level3"].bodies(commands.CHAT)) == (0 if told is None else 1)
