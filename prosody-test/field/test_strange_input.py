@@ -34,7 +34,7 @@ async def test_a_name_that_xml_cannot_carry_is_refused_live_too(scene):
     assert "name" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert await commands.say(s["bob"], "help")
-    assert s.server.log_lines("omponent disconnected") == []
+    assert s.server.log_lines("omponent disconnected: rapport") == []
 
 
 async def test_odd_jids_in_a_roster_disturb_nobody(make_prosody, rapport, client):

@@ -128,7 +128,7 @@ class Rapport:
 
     async def _wait(self, condition: Callable[[], Awaitable[bool]], within: float, what: str) -> None:
         try:
-            await eventually(condition, within, f"Rapport {what}")
+            await eventually(condition, within, f"Rapport {what}", every=0.05)
         except TimeoutError as late:
             raise TimeoutError(f"{late}; its log:\n" + "\n".join(self.log_lines()[-30:])) from None
 

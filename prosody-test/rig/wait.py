@@ -22,14 +22,16 @@ async def until(condition: Callable[[], object], within: float = 5.0, what: str 
     await eventually(asked, within, what)
 
 
-async def eventually(condition: Callable[[], Awaitable[object]], within: float = 5.0, what: str = "the condition") -> None:
-    """As `until`, for a condition that must be awaited."""
+async def eventually(
+    condition: Callable[[], Awaitable[object]], within: float = 5.0, what: str = "the condition", every: float = 0.01
+) -> None:
+    """As `until`, for a condition that must be awaited; `every`: seconds between two askings."""
     loop = asyncio.get_running_loop()
     end = loop.time() + within
     while not await condition():
         if loop.time() >= end:
             raise TimeoutError(f"{what}: not within {within} s")
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(every)
 
 
 def free_ports(count: int) -> list[int]:
