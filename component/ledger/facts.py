@@ -156,12 +156,12 @@ class Ledger:
                 .join(FACTS, and_(FACTS.c.sender == PAIRS.c.sender, FACTS.c.recipient == PAIRS.c.recipient, FACTS.c.at > read_at))
             )
             query = (
-                select(JIDS.c.jid, func.count())
+                select(JIDS.c.jid, func.count().label("messages"))
                 .select_from(waiting)
                 .where(PAIRS.c.recipient == _number(reader), PAIRS.c.new_at > read_at, FACTS.c.what == What.MESSAGE, ~FACTS.c.voided)
                 .group_by(JIDS.c.jid)
             )
-            return dict(connection.execute(query).tuples().all())
+            return {row.jid: row.messages for row in connection.execute(query)}
 
         return await self._ask(work)
 
