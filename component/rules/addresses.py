@@ -21,6 +21,8 @@ _TO_ESCAPE = re.compile(rf"""[ "&'/:<>@]|\\(?=(?i:{_CODES}))""")
 _TO_UNESCAPE = re.compile(rf"(?<!^)\\(20)(?!\Z)|\\({_CODES.removeprefix('20|')})")
 _FORBIDDEN = frozenset(_ESCAPED) - {"\\"}
 """What no local part holds (RFC 7622, 3.3.1)."""
+_FORBIDDEN_IN_DOMAIN = (_FORBIDDEN | {"%", "\\"}) - {":"}
+"""Of that and what stands in our addresses: neither DNS names nor IP addresses hold it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ def _unescaped(local: str) -> str | None:
 
 def _is_bare(jid: str) -> bool:
     local, at, domain = jid.rpartition("@")
-    return bool(local) == bool(at) and _FORBIDDEN.isdisjoint(local) and bool(domain) and "/" not in domain
+    return bool(local) == bool(at) and _FORBIDDEN.isdisjoint(local) and bool(domain) and _FORBIDDEN_IN_DOMAIN.isdisjoint(domain)
 
 
 def _checked(local: str) -> str:
