@@ -1,0 +1,85 @@
+"""What is known of one user: told in full, and forgotten in full."""
+
+import base64
+import json
+
+import pytest
+from sqlalchemy import Column, MetaData, String, Table, select
+
+from component.ledger.engine import Database
+from component.ledger.erase import Records, by_columns
+from component.ledger.facts import Ledger
+from component.ledger.queue import Queue
+from component.rules.facts import Bounce, Message, Read
+
+ALICE, BOB, CAROL = "alice@h", "bob@x", "carol@h"
+NOTES = Table("test_notes", MetaData(), Column("owner", String, primary_key=True), Column("about", String, primary_key=True))
+
+
+async def filled(database: Database, ledger: Ledger) -> Records:
+    await ledger.record_all(
+        [
+            Message(BOB, ALICE, 1.0, "m1"),
+            Message(ALICE, BOB, 2.0, "m2"),
+            Read(BOB, ALICE, 3.0, "m2"),
+            Bounce(ALICE, BOB, 4.0, "m2"),
+            Message(BOB, CAROL, 5.0, "m3"),
+        ]
+    )
+    queue = Queue(database)
+    for key in (ALICE, f"{ALICE} shop@r", f"x@y {ALICE}", f"m{ALICE} shop@r", f"{BOB} shop@r"):
+        await queue.put(key, b"<message/>", 6.0)
+    await database.write(NOTES.create)
+    await database.write(
+        lambda connection: connection.execute(
+            NOTES.insert(), [{"owner": ALICE, "about": BOB}, {"owner": CAROL, "about": ALICE}, {"owner": CAROL, "about": BOB}]
+        )
+    )
+    records = Records(database, ledger.forget)
+    records.register(by_columns(NOTES, NOTES.c.owner, NOTES.c.about))
+    return records
+
+
+async def test_all_that_is_known_of_a_user_is_told_by_table(database: Database, ledger: Ledger) -> None:
+    known = await (await filled(database, ledger)).export(ALICE)
+    assert json.loads(json.dumps(known)) == known
+    assert {table: len(rows) for table, rows in known.items()} == {"facts": 4, "pairs": 2, "scores": 2, "queue": 3, "test_notes": 2}
+    assert [(row["what"], row["sender"], row["recipient"], row["at"]) for row in known["facts"]] == [
+        ("message", BOB, ALICE, 1.0),
+        ("message", ALICE, BOB, 2.0),
+        ("read", ALICE, BOB, 3.0),
+        ("bounce", ALICE, BOB, 4.0),
+    ]
+    assert base64.b64decode(known["queue"][0]["payload"]) == b"<message/>"
+
+
+async def test_of_a_stranger_nothing_is_known(database: Database, ledger: Ledger) -> None:
+    records = await filled(database, ledger)
+    assert await records.export("nobody@h") == {}
+    await records.erase("nobody@h")
+    assert len((await records.export(ALICE))["facts"]) == 4
+
+
+async def test_a_user_is_forgotten_and_the_others_are_not(database: Database, ledger: Ledger) -> None:
+    records = await filled(database, ledger)
+    await records.erase(ALICE)
+    assert await records.export(ALICE) == {}
+    assert await ledger.pairs(ALICE) == []
+    assert await ledger.unread(CAROL) == {BOB: 1}
+    left = await records.export(BOB)
+    assert {table: len(rows) for table, rows in left.items()} == {"facts": 1, "pairs": 1, "scores": 1, "queue": 1, "test_notes": 1}
+    assert await database.read(lambda connection: len(connection.execute(select(NOTES)).all())) == 1
+
+
+async def test_a_forgotten_user_begins_anew(database: Database, ledger: Ledger) -> None:
+    records = await filled(database, ledger)
+    await records.erase(ALICE)
+    await ledger.record(Message(BOB, ALICE, 9.0, "m9"))
+    assert await ledger.unread(ALICE) == {BOB: 1}
+    assert len((await records.export(ALICE))["facts"]) == 1
+
+
+async def test_a_table_is_registered_once(database: Database, ledger: Ledger) -> None:
+    records = await filled(database, ledger)
+    with pytest.raises(ValueError, match="test_notes is registered twice"):
+        records.register(by_columns(NOTES, NOTES.c.owner))
