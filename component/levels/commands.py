@@ -24,6 +24,8 @@ LONGEST_INTRODUCTION = 1_000
 _LEVELS = [(str(level), f"{level} (closest)" if level == 1 else str(level)) for level in LEVELS]
 _DOORS = {Door.CONTACTS: "contact list", Door.REAL_NAME: "real name", Door.FILES: "files"}
 
+_CONFIRM = Field("confirm", "Save this", Type.BOOLEAN, True)
+
 
 def commands(levels: Levels, links: Links) -> Sequence[Command]:
     own, asking = _Own(levels), _Asking(levels, links)
@@ -53,6 +55,7 @@ def commands(levels: Levels, links: Links) -> Sequence[Command]:
             usage="open contacts|real-name|files [LEVEL…] [share_names=yes]",
             help="Opens levels of your contact list, real name or files; contacts see those that are not closer than they are.",
             examples=("open contacts 1 3 5", "open files 2", "open real-name"),
+            asks=(_CONFIRM,),
         ),
         Command(
             "real-name",
@@ -189,7 +192,7 @@ class _Own:
         change = f"{_levels_of(door, levels)} {_effect(effect)}"
         if "confirm" not in values:
             names = " Your names for contacts are shown." if values["share_names"] and door is Door.CONTACTS else ""
-            return Ask(f"{change}{names} Save this?", (Field("confirm", "Save this", Type.BOOLEAN, True),))
+            return Ask(f"{change}{names} Save this?", (_CONFIRM,))
         if not values["confirm"]:
             return Answer("Nothing was changed.")
         share_names = values["share_names"] if door is Door.CONTACTS else False
