@@ -76,7 +76,10 @@ class Closeness:
 
 def level_of(score: float, thresholds: tuple[float, ...]) -> int:
     """The level that a score gives: 1 from the first threshold on, and one past the last below it."""
-    return next((level for level, threshold in enumerate(thresholds, 1) if score >= threshold), len(thresholds) + 1)
+    for level, threshold in enumerate(thresholds, 1):
+        if score >= threshold:
+            return level
+    return len(thresholds) + 1
 
 
 def level(score: float, labels: Labels, thresholds: tuple[float, ...]) -> int:
