@@ -454,7 +454,7 @@ class Conversations:
             self._store.keep(conversation.saved)
 
     def _send(self, team: Team, conversation: Conversation, delivery: Delivery, sub: Sub) -> bool:
-        name = self._profiles.of(conversation.customer).name(conversation.customer)
+        name = self._profiles.of(conversation.customer).name(conversation.customer) if delivery.says else ""
         stanza = inward(delivery.queued.stanza, conversation.address, sub.jid, name, bare(sub.jid), self.ids.open)
         delivery.member, delivery.returned = sub.jid, False
         tries = delivery.tries

@@ -111,7 +111,8 @@ def nick_of(stanza: Element) -> str:
 
 
 def inward(stanza: Element, sender: str, recipient: str, nick: str, own: str, opened: Opens) -> Element:
-    """A customer's message as a sub-user gets it: `sender` is the conversation address, `own` the sub-user's JID as a reply names it.
+    """A customer's message as a sub-user gets it: `sender` is the conversation address, `own` the sub-user's JID as a reply names it;
+    an empty `nick` is left out.
 
     Ids are kept; those that name a message of the sub-user's are `opened`.
     """
@@ -120,7 +121,8 @@ def inward(stanza: Element, sender: str, recipient: str, nick: str, own: str, op
         if _namespace(child) in _OF_SERVERS or child.tag == NICKNAME:
             continue
         message.append(_answering(child, sender, own, opened))
-    message.append(element(NICK, "nick", text=nick))
+    if nick:
+        message.append(element(NICK, "nick", text=nick))
     return message
 
 

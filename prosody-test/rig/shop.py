@@ -30,6 +30,11 @@ class Shop:
     def __getitem__(self, name: str) -> RawClient:
         return self._sessions[name]
 
+    @property
+    def names(self) -> set[str]:
+        """Who has logged in."""
+        return set(self._sessions)
+
     async def enter(self, *jids: str, show: str | None = None, **login: Any) -> RawClient:
         """Log these in (`ann/phone`: ann@localhost) and make them available, one after the other; the last one's session."""
         for jid in jids:

@@ -1,0 +1,177 @@
+"""If it fails (spec/20-virtual.md): errors, no answer, restarts and crashes on a real server."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+from rig import xml
+from rig.raw import RawClient
+from rig.shop import SHOP, Shop
+from rig.stream import StreamError
+
+Open = Callable[..., Awaitable[Shop]]
+REFUSED = f"<error type='cancel'><service-unavailable xmlns='{xml.STANZAS}'/></error>"
+
+
+async def refuse(client: RawClient, stanza: xml.Element) -> None:
+    """Return a message as a client's server would."""
+    await client.send(f"<message to='{stanza.get('from')}' type='error' id='{stanza.get('id')}'>{REFUSED}</message>")
+
+
+async def test_an_error_sends_the_messages_to_the_next_in_order(shop: Open) -> None:
+    scene = await shop("ann", "ben", policy=["latest"])
+    await scene.enter("ann", "ben", "cat")
+    bodies = [f"{number}" for number in range(5)]
+    for body in bodies:
+        await scene.says("cat", body, id=f"m{body}")
+    await scene.gets("ann", "cat", *bodies)
+    for body in bodies:
+        got = await scene["ann"].expect(lambda each, body=body: xml.body(each) == body)
+        await refuse(scene["ann"], got)
+    await scene.gets("ben", "cat", *bodies)
+    await scene.settled("cat")
+    assert not [each for each in scene["cat"].received if each.get("type") == "error"]
+
+
+async def test_a_message_goes_round_once_and_then_waits(shop: Open) -> None:
+    scene = await shop("ann", "ben", policy=["latest"])
+    await scene.enter("ann", "ben", "cat")
+    await scene.says("cat", "hello")
+    for member in ("ann", "ben"):
+        await refuse(scene[member], await scene[member].expect(lambda each: xml.body(each) == "hello"))
+    cat = scene["cat"]
+    await cat.until(lambda: cat.bodies(SHOP), what="cat is told")
+    await scene.settled("ann", "ben")
+    assert (scene.got("ann", "cat"), [body for body in scene.got("ben", "cat") if body == "hello"]) == (["hello"], ["hello"])
+    await scene.leave("ben")
+    await scene.enter("ben")
+    await scene.gets("ben", "cat", "hello")
+
+
+async def test_an_unanswered_customer_goes_to_the_next_who_is_paused_after_a_while(shop: Open) -> None:
+    scene = await shop("ann", "ben", policy=["latest"], answer_within="1s", auto_pause=1)
+    await scene.enter("ann", "ben", "cat", "dan", "eve")
+    await scene.says("cat", "hello")
+    await scene.gets("ann", "cat", "hello")
+    await scene.gets("ben", "cat", "hello")
+    await scene.answers("ben", "cat", "yes?")
+    await scene.hears("cat", "yes?")
+    ann = scene["ann"]
+    await ann.until(lambda: ann.bodies(SHOP), what="ann is told that she is paused")
+    await scene.says("dan", "hello")
+    await scene.gets("ben", "dan", "hello")
+    await scene.answers("ben", "dan", "yes?")
+    await scene.answers("ann", "cat", "I am back")
+    await scene.hears("cat", "I am back")
+    await scene.says("eve", "hello")
+    await scene.gets("ann", "eve", "hello")
+
+
+async def test_an_absent_sub_user_does_not_hold_a_returning_customer(shop: Open) -> None:
+    scene = await shop("ann", "ben", absence_grace="0s")
+    await scene.enter("ann", "cat")
+    await scene["cat"].presence(type="subscribe", to=SHOP)
+    await scene.says("cat", "hello")
+    await scene.gets("ann", "cat", "hello")
+    await scene.answers("ann", "cat", "hi")
+    await scene.hears("cat", "hi")
+    await scene.leave("ann")
+    await scene.enter("ben")
+    await scene["cat"].sees(SHOP, "online")
+    await scene.says("cat", "anybody?")
+    await scene.gets("ben", "cat", "anybody?", within=2)
+    await scene.enter("ann")
+    await scene.says("cat", "again")
+    await scene.gets("ben", "cat", "again")
+
+
+async def test_what_waits_survives_kill_9_and_goes_oldest_first(shop: Open) -> None:
+    scene = await shop("ann")
+    await scene.enter("cat", "dan")
+    await scene.says("cat", "c1/1")
+    await scene["cat"].until(lambda: scene["cat"].bodies(SHOP), what="cat is told")
+    await scene.says("cat", "c1/2")
+    await scene.settled("cat")
+    await scene.says("dan", "c2/1")
+    await scene["dan"].until(lambda: scene["dan"].bodies(SHOP), what="dan is told")
+    await scene.rapport.kill()
+    await scene.rapport.start()
+    ann = await scene.enter("ann")
+
+    def got() -> list[str]:
+        return [text for each in ann.received if xml.name(each) == "message" and (text := xml.body(each)) is not None]
+
+    await ann.until(lambda: len(got()) == 3, what="ann has all three")
+    await scene.settled("cat", "dan", "ann")
+    assert got() == ["c1/1", "c1/2", "c2/1"]
+    assert (len(scene["cat"].bodies(SHOP)), len(scene["dan"].bodies(SHOP))) == (1, 1)
+
+
+async def test_kill_9_under_load_loses_and_doubles_nothing(shop: Open) -> None:
+    customers = [f"k{number}" for number in range(4)]
+    scene = await shop("ann", "ben", also=customers, policy=["round-robin"])
+    await scene.enter("ann", "ben", *customers)
+    sent: dict[str, list[str]] = {name: [] for name in customers}
+    stop = asyncio.Event()
+
+    async def write(name: str) -> None:
+        while not stop.is_set():
+            body = f"{name} {len(sent[name])}"
+            sent[name].append(body)
+            await scene.says(name, body, id=f"{name}-{len(sent[name])}")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), 0.01)
+
+    writers = [asyncio.create_task(write(name)) for name in customers]
+    for _ in range(5):
+        enough = sum(map(len, sent.values())) + 120
+        await scene.until(lambda enough=enough: sum(map(len, sent.values())) >= enough, "more is written")
+        await scene.rapport.kill()
+        await scene.rapport.start()
+    stop.set()
+    await asyncio.gather(*writers)
+
+    def got(name: str) -> list[str]:
+        return [body for member in ("ann", "ben") for body in scene.got(member, name) if body.startswith(f"{name} ")]
+
+    await scene.until(lambda: all(len(got(name)) >= len(sent[name]) for name in customers), "all has arrived", within=30)
+    await scene.settled(*customers, "ann", "ben")
+    for name in customers:
+        assert got(name) == sent[name]
+        assert not [each for each in scene[name].received if each.get("type") == "error"]
+
+
+async def test_sub_users_who_come_and_go_lose_and_double_nothing(shop: Open) -> None:
+    scene = await shop("ann", "ben", policy=["round-robin"], absence_grace="0s")
+    await scene.enter("ann", "ben", "cat")
+    seen: list[RawClient] = [scene["ann"], scene["ben"]]
+    for number in range(60):
+        await scene.says("cat", f"{number}", id=f"m{number}")
+        if number % 10 == 5:
+            name = ("ann", "ben")[number // 10 % 2]
+            await scene.settled("cat")
+            await scene.leave(name)
+            seen.append(await scene.enter(name))
+
+    def got() -> list[str]:
+        bodies = [body for client in seen for body in client.bodies(scene.of("cat"))]
+        return [body for body in bodies if body.isdecimal()]
+
+    await scene.until(lambda: len(got()) >= 60, "all has arrived")
+    await scene.settled("cat", "ann", "ben")
+    assert sorted(got(), key=int) == [f"{number}" for number in range(60)]
+
+
+async def test_a_restart_of_the_server_loses_nothing_that_rapport_has(shop: Open) -> None:
+    scene = await shop("ann", "ben")
+    await scene.enter("cat")
+    await scene.says("cat", "one")
+    await scene["cat"].until(lambda: scene["cat"].bodies(SHOP), what="cat is told")
+    await scene.server.restart()
+    with contextlib.suppress(StreamError):
+        await scene["cat"].ended()
+    await scene.rapport.linked()
+    await scene.enter("ann", "cat")
+    await scene.gets("ann", "cat", "one")
+    await scene.says("cat", "two")
+    await scene.gets("ann", "cat", "one", "two")
