@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from rig.component import RawComponent
+from rig.ejabberd import Ejabberd
 from rig.postgres import Postgres
 from rig.prosody import Prosody
 from rig.rapport import Rapport
@@ -13,7 +14,7 @@ from rig.raw import RawClient
 from rig.scene import Scene
 from rig.server import Host, Server, friends
 
-SERVERS: dict[str, type[Server]] = {"prosody": Prosody}
+SERVERS: dict[str, type[Server]] = {"prosody": Prosody, "ejabberd": Ejabberd}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from slixmpp import ClientXMPP
+from slixmpp import JID, ClientXMPP
 
 from component.demo.server import HOST, PASSWORD
 
@@ -14,7 +14,7 @@ LIMIT = 10.0
 
 class Client(ClientXMPP):
     def __init__(self, user: str, port: int) -> None:
-        super().__init__(f"{user}@{HOST}/demo", PASSWORD)  # type: ignore[no-untyped-call]  # slixmpp's constructor
+        super().__init__(f"{user}@{HOST}/demo", PASSWORD)
         self.user = user
         self._port = port
         self.enable_starttls = self.enable_direct_tls = False
@@ -55,7 +55,7 @@ class Client(ClientXMPP):
             self._news.set()
 
     def say(self, to: str, body: str) -> None:
-        self.send_message(mto=to, mbody=body, mtype="chat")
+        self.send_message(mto=JID(to), mbody=body, mtype="chat")
 
     async def sees(self, jid: str, show: str) -> None:
         """Wait until this client's roster shows that. Raises TimeoutError."""

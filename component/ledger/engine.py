@@ -101,7 +101,7 @@ class Database:
         Raises:
             ValueError: the URL is not one of these.
             DatabaseTooNew: a newer Rapport has written there.
-            OSError, sqlalchemy.exc.OperationalError: it can't be reached.
+            OSError: it can't be reached; ConnectionError says how in one line.
         """
         database = cls(_parse(url))
         try:
@@ -115,8 +115,13 @@ class Database:
     def _prepare(self) -> None:
         if self._url.get_backend_name() == "sqlite":
             _make_private(Path(str(self._url.database)))
-        with self._write_engine.connect() as connection:
-            migrate(connection)
+        try:
+            with self._write_engine.connect() as connection:
+                migrate(connection)
+        except DBAPIError as error:
+            if _is_gone(error):
+                raise ConnectionError(f"the database can't be reached: {_reason(error)}") from error
+            raise
 
     @property
     def healthy(self) -> bool:
@@ -316,7 +321,7 @@ class Database:
     def _lost(self, side: str, error: DBAPIError) -> None:
         with self._gone_lock:
             if not self._gone_for:
-                log.error("database.lost error=%s", str(error.orig).strip().replace("\n", " "))
+                log.error("database.lost error=%s", _reason(error))
             self._gone_for.add(side)
 
     def _returned(self, side: str) -> None:
@@ -416,6 +421,11 @@ _SQLITE_GONE = frozenset(
 )
 _POSTGRESQL_GONE = ("08", "25006", "40", "53", "55", "57", "58")
 """Connection, a standby after fail-over, rollback by the server, resources, locks, operator, system (PostgreSQL 15, appendix A)."""
+
+
+def _reason(error: DBAPIError) -> str:
+    """The driver's own words in one line: they name neither SQL nor values."""
+    return " ".join(str(error.orig).split())
 
 
 def _is_gone(error: DBAPIError) -> bool:

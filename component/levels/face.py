@@ -27,12 +27,13 @@ OWN_FACE = "This is your own public face. Send a file here to share it with the 
 
 
 class Faces:
-    """The handler (ports.Handler) of all faces. `jid` is the component's domain."""
+    """The handler (ports.Handler) of all faces. `jid` is the component's domain, `link_within` seconds."""
 
-    def __init__(self, jid: str, server: Server, levels: Levels) -> None:
+    def __init__(self, jid: str, server: Server, levels: Levels, link_within: float = LINK_WITHIN) -> None:
         self._jid = jid
         self._server = server
         self._levels = levels
+        self._link_within = link_within
         self._next_link = asyncio.Event()
         self.iqs: Mapping[tuple[str, str], IqAnswer] = iqs(levels)
 
@@ -85,15 +86,23 @@ class Faces:
             sent = self._server.send(stanza, once)
             if await self._server.confirmed():
                 break
-            await _is_set(link)
+            await self._comes(link)
         if not sent:
             raise StanzaError("resource-constraint", "the message is too large")
 
     async def _wait_for_link(self, user: str) -> None:
         """Raises LinkDown if the server is there, but the link of the user's host does not come."""
         while not self._levels.is_linked(user):
-            if not await _is_set(self._next_link) and await self._server.confirmed():
+            if not await self._comes(self._next_link) and await self._server.confirmed():
                 raise LinkDown(split(user)[1])
+
+    async def _comes(self, link: asyncio.Event) -> bool:
+        """Wait for it; False: it did not come in time."""
+        try:
+            await asyncio.wait_for(link.wait(), self._link_within)
+        except TimeoutError:
+            return False
+        return True
 
     async def other_message(self, address: Address, stanza: Element) -> None:
         """An error goes back to whoever wrote what could not be delivered; headlines are for nobody."""
@@ -114,15 +123,6 @@ class Faces:
             return f"{face(user)}@{self._jid}"
         except ValueError as error:
             raise StanzaError("jid-malformed", str(error)) from None
-
-
-async def _is_set(event: asyncio.Event) -> bool:
-    """Wait for it; False: it did not come in `LINK_WITHIN`."""
-    try:
-        await asyncio.wait_for(event.wait(), LINK_WITHIN)
-    except TimeoutError:
-        return False
-    return True
 
 
 def _owner(address: Address) -> str:

@@ -224,7 +224,8 @@ class Levels:
         """Under which name the asker may write to the user: the door is open, or it is an answer. Raises Refused and LinkDown."""
         began = self._clock.now()
         settings, owner = await asyncio.gather(self._store.settings(asker), self._gather(user))
-        if asker not in owner.settings.wrote_to and not self._visible(owner, asker, Door.REAL_NAME, None):
+        answers = asker in owner.settings.wrote_to and not is_blocked(owner.blocks, asker)
+        if not answers and not self._visible(owner, asker, Door.REAL_NAME, None):
             await self._record(owner, Look(began, asker, Door.REAL_NAME, None, False))
             await self._even(began)
             raise Refused
@@ -294,7 +295,7 @@ class Levels:
         """Wait until a whole number of steps has passed since `began`."""
         steps = math.floor((self._clock.now() - began) / STEP) + 1
         passed = asyncio.get_running_loop().create_future()
-        self._clock.alarm(f"levels refusal {next(self._waits)}", began + steps * STEP, lambda: passed.set_result(None))
+        self._clock.alarm(f"levels refusal {next(self._waits)}", began + steps * STEP, lambda: passed.cancelled() or passed.set_result(None))
         await passed
 
     async def _gather(self, user: str) -> Owner:

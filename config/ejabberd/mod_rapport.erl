@@ -19,7 +19,7 @@
 %% gen_server
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2, code_change/3]).
 %% hooks
--export([component_send_packet/1, filter_packet/1, sm_receive_packet/1,
+-export([component_connected/1, component_disconnected/2, component_send_packet/1, filter_packet/1, sm_receive_packet/1,
          user_send_packet/1, user_receive_packet/1, offline_message/1, pubsub_publish_item/6,
          roster_in_subscription/2, remove_user/2,
          c2s_self_presence/1, c2s_handle_cast/2, c2s_copy_session/2, c2s_terminated/2, c2s_buried/2]).
@@ -89,6 +89,7 @@
                 link               :: pid() | undefined,
                 greeted = []       :: [binary()],
                 refused            :: pid() | undefined,
+                standing_in = false :: boolean(),
                 gave_up = false    :: boolean(),
                 away_timer         :: reference() | undefined,
                 stall_timer        :: reference() | undefined,
@@ -167,7 +168,9 @@ host_hooks() ->
      {c2s_terminated, c2s_buried, 110}].
 
 global_hooks() ->
-    [{component_send_packet, component_send_packet, 50},
+    [{component_connected, component_connected, 50},
+     {component_disconnected, component_disconnected, 50},
+     {component_send_packet, component_send_packet, 50},
      {filter_packet, filter_packet, 100}].
 
 %%%===================================================================
@@ -192,7 +195,7 @@ init([Host, Opts]) ->
                                       epoch = p1_rand:get_string()}),
     %% More than the host that is being started only after a crash.
     Hosts = lists:usort([Host | [H || H <- ejabberd_option:hosts(), gen_mod:is_loaded(H, ?MODULE)]]),
-    {ok, lists:foldl(fun add_host/2, wait_while_away(State), Hosts)}.
+    {ok, lists:foldl(fun add_host/2, stand_in(wait_while_away(State)), Hosts)}.
 
 handle_call({add_host, Host, Opts}, _From, #state{component = Component} = State) ->
     case gen_mod:get_opt(component, Opts) of
@@ -213,6 +216,8 @@ handle_call(Request, From, State) ->
     ?WARNING_MSG("Unexpected call from ~p: ~p", [From, Request]),
     {noreply, State}.
 
+handle_cast(component_route, State) ->
+    {noreply, stand_in(State)};
 handle_cast({link, Stream, Host, Element}, State) ->
     {noreply, from_component(Element, Stream, Host, State)};
 handle_cast({count, Host, El}, State) ->
@@ -243,6 +248,9 @@ handle_info({'DOWN', _, process, Stream, _}, #state{refused = Stream} = State) -
     {noreply, wait_while_away(State#state{refused = undefined})};
 handle_info({'DOWN', _, process, _, _}, State) ->
     {noreply, State};
+handle_info({route, Pkt}, State) ->
+    bounce(Pkt),
+    {noreply, State};
 handle_info({timeout, Timer, away}, #state{away_timer = Timer} = State) ->
     ?WARNING_MSG("Rapport has been away for ~B s: what waits for it bounces", [State#state.grace div 1000]),
     {noreply, give_up(State#state{away_timer = undefined})};
@@ -266,7 +274,8 @@ handle_info(Info, State) ->
     {noreply, State}.
 
 %% Across a hot reload the counter goes on, so that the component's acknowledgements stay true.
-terminate(_Reason, State) ->
+terminate(_Reason, #state{component = Component} = State) ->
+    ejabberd_router:unregister_route(Component),
     [ejabberd_hooks:delete(Hook, ?MODULE, Function, Priority) || {Hook, Function, Priority} <- global_hooks()],
     Tables = [{Table, ets:tab2list(Table)} || Table <- [rapport_session, rapport_shown, rapport_memory]],
     persistent_term:put(?KEPT, {State, Tables}).
@@ -288,16 +297,13 @@ restore(Component, New) ->
 
 add_host(Host, #state{hosts = Hosts} = State) when is_map_key(Host, Hosts) ->
     State;
-add_host(Host, #state{hosts = Hosts, component = Component} = State) ->
+add_host(Host, #state{hosts = Hosts} = State) ->
     ets:insert(rapport, {{host, Host}, held}),
     [ejabberd_hooks:add(Hook, Host, ?MODULE, Function, Priority) || {Hook, Function, Priority} <- host_hooks()],
     [ejabberd_hooks:add(Hook, ?MODULE, Function, Priority) || {Hook, Function, Priority} <- global_hooks()],
     learn_sessions(Host),
     State1 = wait_for_link(Host, State#state{hosts = Hosts#{Host => #host{}}}),
-    case ejabberd_router:is_my_route(Component) of
-        true -> pass(notice(Host, el(<<"renew">>), State1));
-        false -> ok
-    end,
+    State1#state.standing_in orelse pass(notice(Host, el(<<"renew">>), State1)),
     State1.
 
 %%%===================================================================
@@ -504,6 +510,27 @@ renew(#state{hosts = Hosts, link = Stream} = State) ->
 
 %%% --- 2. Reliable hand-over ---
 
+-spec component_connected(binary()) -> ok.
+component_connected(Domain) ->
+    Domain == component() andalso gen_server:cast(?MODULE, component_route),
+    ok.
+
+-spec component_disconnected(binary(), any()) -> ok.
+component_disconnected(Domain, _Reason) ->
+    component_connected(Domain).
+
+%% While the component is away its domain is ours: what other servers send to it must wait too, and without a route
+%% ejabberd_s2s_in takes nothing for it.
+stand_in(#state{component = Component} = State) ->
+    ejabberd_router:unregister_route(Component),
+    case ejabberd_router:is_my_route(Component) of
+        true ->
+            State#state{standing_in = false};
+        false ->
+            ejabberd_router:register_route(Component, ejabberd_config:get_myname()),
+            State#state{standing_in = true}
+    end.
+
 %% A counted notice.
 count(_Host, _El, #state{size = Size, buffer = Buffer, dropped = Dropped} = State) when Size >= Buffer ->
     State#state{dropped = Dropped + 1};
@@ -516,18 +543,18 @@ count(Host, #xmlel{attrs = Attrs} = El, #state{counter = Counter} = State) ->
 to_own_address(Pkt, #state{refused = Stream} = State) when is_pid(Stream) ->
     pass(Pkt),
     State;
-to_own_address(Pkt, #state{link = Stream, component = Component, gave_up = GaveUp} = State) ->
+to_own_address(Pkt, #state{link = Stream, standing_in = StandingIn} = State) ->
     case is_counted(Pkt) of
         true ->
             keep_own(strip(Pkt), true, State);
         false when is_pid(Stream) ->
             write(Stream, Pkt),
             State;
+        false when StandingIn ->
+            keep_own(Pkt, false, State);
         false ->
-            case not GaveUp andalso ejabberd_router:is_my_route(Component) of
-                true -> pass(Pkt), State;
-                false -> keep_own(Pkt, false, State)
-            end
+            pass(Pkt),
+            State
     end.
 
 keep_own(Pkt, _Counted, #state{size = Size, buffer = Buffer, gave_up = GaveUp} = State)
@@ -846,12 +873,13 @@ changed_el(User, What) ->
 c2s_self_presence({#presence{type = available} = Pres, #{jid := JID} = C2S}) ->
     Key = session_key(JID),
     Held = holds(Key),
-    case own_session(Key) of
-        #session{} when Held -> ok;
-        _ -> forget_shown(Key)
-    end,
+    V = case own_session(Key) of
+            #session{v = Last} -> Last + 1;
+            none -> first_v()
+        end,
+    own_session(Key) /= none andalso Held orelse forget_shown(Key),
     Own = xmpp:put_meta(Pres, rapport, own),
-    report(keep_session(#session{key = Key, pid = self(), v = next_v(), truth = not Held, held = Held, presence = Own}), false),
+    report(keep_session(#session{key = Key, pid = self(), v = V, truth = not Held, held = Held, presence = Own}), false),
     {Own, C2S};
 c2s_self_presence({#presence{type = unavailable}, #{jid := JID}} = Acc) ->
     end_session(session_key(JID)),
@@ -887,10 +915,10 @@ end_session({Host, User, Resource} = Key) ->
     case own_session(Key) of
         none ->
             ok;
-        _ ->
+        #session{v = V} ->
             ets:delete(rapport_session, Key),
             gen_server:cast(?MODULE, {tell, Host, el(<<"session">>, [{<<"jid">>, jid:encode({User, Host, Resource})},
-                                                                     {<<"v">>, integer_to_binary(next_v())},
+                                                                     {<<"v">>, integer_to_binary(V + 1)},
                                                                      {<<"gone">>, <<"1">>}])})
     end.
 
@@ -926,9 +954,9 @@ shown_el(ShownKey, Contacts) ->
     #xmlel{name = <<"shown">>, attrs = [{<<"key">>, ShownKey}],
            children = [#xmlel{name = <<"to">>, attrs = [{<<"jid">>, jid:encode(Contact)}]} || Contact <- Contacts]}.
 
-%% Versions grow for as long as the server runs, over all sessions.
-next_v() ->
-    erlang:unique_integer([monotonic, positive]).
+%% Higher than any of an earlier session of the same JID.
+first_v() ->
+    erlang:system_time(microsecond).
 
 %%% --- what a session is told to do, in its own process ---
 
@@ -967,7 +995,8 @@ learn_session(#{pres_last := #presence{} = Pres, jid := JID} = C2S) ->
             keep_session(Session#session{pid = self(), held = holds(Key)});
         _ ->
             forget_shown(Key),
-            keep_session(#session{key = Key, pid = self(), v = next_v(), truth = Truth, held = holds(Key), presence = Own})
+            keep_session(#session{key = Key, pid = self(), v = first_v(), truth = Truth, held = holds(Key),
+                                  presence = Own})
     end,
     C2S#{pres_last := Own};
 learn_session(C2S) ->
@@ -994,8 +1023,8 @@ do(_, _, _) ->
 
 tailor(#show{as = own}, Own) ->
     Own;
-tailor(#show{as = offline, status = Status}, #presence{from = From, id = Id, lang = Lang}) ->
-    #presence{type = unavailable, from = From, id = Id, lang = Lang, status = Status};
+tailor(#show{as = offline, status = Status}, #presence{from = From}) ->
+    #presence{type = unavailable, from = From, status = Status};
 tailor(#show{as = As, status = []}, Own) ->
     Own#presence{show = As};
 tailor(#show{as = As, status = Status}, Own) ->

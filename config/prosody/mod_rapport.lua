@@ -18,10 +18,13 @@
 -- users' messages, presence, rosters and block lists, holds the gates, and speaks presence in a user's name.
 
 local st = require "util.stanza";
+local xml_escape = st.xml_escape;
+local parse_xml = require "util.xml".parse;
 local jid_bare = require "util.jid".bare;
 local jid_host = require "util.jid".host;
 local jid_node = require "util.jid".node;
 local jid_prep = require "util.jid".prep;
+local jid_split = require "util.jid".split;
 local nodeprep = require "util.encodings".stringprep.nodeprep;
 local new_cache = require "util.cache".new;
 local new_id = require "util.id".medium;
@@ -42,6 +45,7 @@ local max_remembered_messages = 10000;
 local max_cached_blocklists = 1000;
 local max_history_page = 1000;
 local settle = 0.02; -- seconds in which changes of one user become one notice
+local load_limit = 2; -- seconds in which an admin has loaded the other instance too
 
 local is_component = module:get_host_type() == "component";
 
@@ -53,6 +57,19 @@ end
 
 local function instant(at)
 	return ("%.6f"):format(at);
+end
+
+-- Notices that each message causes are put together as text: a stanza, built and serialized, costs four times as much
+local notice_format = "<message from='%s' to='%s'><%s%s>%s</%s></message>";
+
+local function attributes(attr)
+	local buffer = {};
+	for name, value in pairs(attr) do
+		if not name:find("\1", 1, true) then -- util.xmppstream's mark of another namespace; none is needed
+			table.insert(buffer, " "..name.."='"..xml_escape(value).."'");
+		end
+	end
+	return table.concat(buffer);
 end
 
 local forgers = new_cache(1000); -- bare JID -> { count, logged }
@@ -84,6 +101,9 @@ local link = { -- all of it survives a reload
 };
 local served = {}; -- hosts that name this component
 
+local buffer; -- and, global for the hosts' instances, grace
+
+-- The Component's option, or the first host's, or the default
 local function get_setting(name, default)
 	local value = module:get_option_number(name);
 	for host in pairs(served) do
@@ -92,12 +112,12 @@ local function get_setting(name, default)
 	return value and value > 0 and value or default;
 end
 
-function grace()
-	return get_setting("rapport_grace", default_grace);
+local function read_settings()
+	grace, buffer = get_setting("rapport_grace", default_grace), get_setting("rapport_buffer", default_buffer);
 end
 
 local function is_full()
-	return link.last - link.first + 1 >= get_setting("rapport_buffer", default_buffer);
+	return link.last - link.first + 1 >= buffer;
 end
 
 local function write(data)
@@ -137,20 +157,20 @@ local grace_timer;
 local function on_grace_over()
 	grace_timer = nil;
 	if link.lapsed or (link.stream and link.last < link.first) then return; end
-	local rest = link.since + grace() - time_now();
+	local rest = link.since + grace - time_now();
 	if rest > 0 then
 		grace_timer = module:add_timer(rest, on_grace_over);
 		return;
 	end
 	link.lapsed = true;
 	module:log("warn", "Component %s for %d seconds: what waits for it bounces, gates open",
-		link.stream and "acknowledges nothing" or "is away", grace());
+		link.stream and "acknowledges nothing" or "is away", grace);
 	bounce_waiting();
 	each_served("open_gates");
 end
 
 local function watch_grace()
-	grace_timer = grace_timer or module:add_timer(grace(), on_grace_over);
+	grace_timer = grace_timer or module:add_timer(grace, on_grace_over);
 end
 
 local function enqueue(item)
@@ -166,17 +186,15 @@ local function next_number()
 	return link.n, ("%d"):format(link.n);
 end
 
--- Counted notice of a host
-function hand_over(host, name, attr, child)
+-- Counted notice of a host; content is XML
+function hand_over(host, name, attr, content)
 	if is_full() then
 		link.dropped = link.dropped + 1;
 		return;
 	end
 	local n, text = next_number();
 	attr.xmlns, attr.n = xmlns_link, text;
-	local notice = st.message({ from = host, to = module.host }):tag(name, attr);
-	if child then notice:add_child(child); end
-	enqueue({ n = n, xml = tostring(notice) });
+	enqueue({ n = n, xml = notice_format:format(host, module.host, name, attributes(attr), content or "", name) });
 end
 
 -- Uncounted notice of a host
@@ -212,7 +230,7 @@ function greet(host, epoch, h)
 	tell(host, st.stanza("hello", {
 		xmlns = xmlns_link; version = link_version; epoch = link.epoch;
 		server = "Prosody "..prosody.version; dropped = ("%d"):format(link.dropped);
-		grace = ("%g"):format(grace()); buffer = ("%d"):format(get_setting("rapport_buffer", default_buffer));
+		grace = ("%g"):format(grace); buffer = ("%d"):format(buffer);
 	}));
 	local handed = next(link.greeted) and not link.greeted[host];
 	link.greeted[host] = true;
@@ -332,6 +350,7 @@ end
 
 function attach(host)
 	served[host] = true;
+	read_settings();
 end
 
 function detach(host)
@@ -346,9 +365,11 @@ local function load_on_component()
 		module:hook("iq/"..kind, take, -0.9);
 	end
 	module:hook("route/remote", drop_repeated, 1000);
+	module:hook_global("config-reloaded", read_settings);
 	module:hook("component-authenticated", on_connected);
 	module:hook("component-disconnected", on_disconnected);
 	module:hook_global("host-activated", watch_recipients);
+	read_settings();
 	for host, host_session in pairs(hosts) do
 		watch_recipients(host);
 		local other = host_session.modules.rapport;
@@ -379,65 +400,69 @@ end
 
 local function get_grace()
 	local other = get_link();
-	return other and other.grace() or module:get_option_number("rapport_grace") or default_grace;
+	return other and other.grace or module:get_option_number("rapport_grace") or default_grace;
 end
 
 local function notify(element)
 	if state.up then get_link().tell(module.host, element); end
 end
 
-local function notify_counted(name, attr, child)
+local function notify_counted(name, attr, content)
 	local other = get_link();
-	if other then other.hand_over(module.host, name, attr, child); end
+	if other then other.hand_over(module.host, name, attr, content); end
 end
 
--- The reduced message
+-- The reduced message, as XML
 
-local function top(tag)
-	return st.clone(tag, true);
+local function top(tag, content)
+	if not content then return "<"..tag.name..attributes(tag.attr).."/>"; end
+	return "<"..tag.name..attributes(tag.attr)..">"..content.."</"..tag.name..">";
 end
 
 local function with_empty(child_name)
 	return function (tag)
-		local copy = top(tag);
-		for _, child in ipairs(tag.tags) do
-			if child.name == child_name then copy:add_direct_child(top(child)); end
-		end
-		return copy;
+		local child = tag:child_with_name(child_name);
+		return top(tag, child and top(child));
 	end
 end
 
-local function only(...)
-	local names = {};
-	for _, name in ipairs({ ... }) do names[name] = true; end
-	return function (tag) return names[tag.name] and top(tag); end
+-- Only elements of these names, each by its rule
+local function only(rules)
+	return function (tag)
+		local rule = rules[tag.name];
+		return rule and rule(tag);
+	end
+end
+
+local function empty(tag)
+	return top(tag);
 end
 
 local function has_text(tag)
 	return (tag:get_text() or "") ~= "";
 end
 
-local reduced = { -- namespace -> function (tag, the archive's stanza-id) -> what is kept of it
-	["jabber:client"] = function (tag) return tag.name == "body" and has_text(tag) and top(tag); end;
-	["urn:xmpp:eme:0"] = top;
-	["urn:xmpp:omemo:2"] = function (tag) return tag.name == "encrypted" and with_empty("payload")(tag); end;
-	["eu.siacs.conversations.axolotl"] = function (tag) return tag.name == "encrypted" and with_empty("payload")(tag); end;
-	["urn:xmpp:chat-markers:0"] = top;
-	["urn:xmpp:message-correct:0"] = top;
-	["urn:xmpp:message-retract:0"] = top;
-	["urn:xmpp:message-retract:1"] = top;
+local reduced = { -- namespace -> function (tag) -> what is kept of it
+	["jabber:client"] = only({ body = function (tag) return has_text(tag) and top(tag); end });
+	["urn:xmpp:eme:0"] = empty;
+	["urn:xmpp:omemo:2"] = only({ encrypted = with_empty("payload") });
+	["eu.siacs.conversations.axolotl"] = only({ encrypted = with_empty("payload") });
+	["urn:xmpp:chat-markers:0"] = empty;
+	["urn:xmpp:message-correct:0"] = empty;
+	["urn:xmpp:message-retract:0"] = empty;
+	["urn:xmpp:message-retract:1"] = empty;
 	["urn:xmpp:fasten:0"] = with_empty("retract");
-	["urn:xmpp:delay"] = top;
-	["jabber:x:delay"] = top;
-	["urn:xmpp:sid:0"] = function (tag, archive_id) return (tag.name == "origin-id" or tag == archive_id) and top(tag); end;
-	["urn:xmpp:receipts"] = top;
-	["urn:xmpp:reply:0"] = top;
-	["urn:xmpp:attention:0"] = top;
-	["jabber:x:oob"] = top;
-	["urn:xmpp:sfs:0"] = top;
-	["jabber:x:conference"] = function (tag) return st.stanza(tag.name, { xmlns = tag.attr.xmlns }); end;
-	["urn:xmpp:mam:2"] = only("result");
-	["urn:xmpp:carbons:2"] = only("sent", "received");
+	["urn:xmpp:delay"] = empty;
+	["jabber:x:delay"] = empty;
+	["urn:xmpp:sid:0"] = only({ ["origin-id"] = empty });
+	["urn:xmpp:receipts"] = empty;
+	["urn:xmpp:reply:0"] = empty;
+	["urn:xmpp:attention:0"] = empty;
+	["jabber:x:oob"] = empty;
+	["urn:xmpp:sfs:0"] = empty;
+	["jabber:x:conference"] = function (tag) return "<"..tag.name.." xmlns='jabber:x:conference'/>"; end;
+	["urn:xmpp:mam:2"] = only({ result = empty });
+	["urn:xmpp:carbons:2"] = only({ sent = empty, received = empty });
 };
 
 -- mod_mam puts its id behind those that the sender made up (0.12.3 leaves them in)
@@ -450,13 +475,13 @@ end
 
 local function reduce(stanza, archive_id)
 	local attr = stanza.attr;
-	local message = st.message({ xmlns = "jabber:client", from = attr.from, to = attr.to, id = attr.id, type = attr.type });
+	local kept = { "<message xmlns='jabber:client'", attributes({ from = attr.from, to = attr.to, id = attr.id, type = attr.type }), ">" };
 	for _, tag in ipairs(stanza.tags) do
-		local rule = reduced[tag.attr.xmlns or "jabber:client"];
-		local kept = rule and rule(tag, archive_id);
-		if kept then message:add_direct_child(kept); end
+		local rule = tag == archive_id and empty or reduced[tag.attr.xmlns or "jabber:client"];
+		table.insert(kept, rule and rule(tag) or nil);
 	end
-	return message;
+	table.insert(kept, "</message>");
+	return table.concat(kept);
 end
 
 -- RFC 6121, 5.2.2: an unknown type is normal
@@ -470,12 +495,15 @@ local function is_content(tag)
 		or xmlns == "urn:xmpp:chat-markers:0" and name == "displayed";
 end
 
+-- Whether it is tapped, and the recipient's user name
 local function is_tapped(stanza)
 	local from, to = stanza.attr.from, stanza.attr.to;
 	if untapped_types[stanza.attr.type] or not to or not from then return false; end
-	if jid_host(from) == served_by or jid_host(to) == served_by or jid_bare(from) == jid_bare(to) then return false; end
+	local from_user, from_host = jid_split(from);
+	local to_user, to_host = jid_split(to);
+	if from_host == served_by or to_host == served_by or from_user == to_user and from_host == to_host then return false; end
 	for _, tag in ipairs(stanza.tags) do
-		if is_content(tag) then return true; end
+		if is_content(tag) then return true, to_user; end
 	end
 	return false;
 end
@@ -496,7 +524,7 @@ local function watch_offline(fire, name, event)
 end
 
 local function before_delivery(event)
-	event.rapport_tapped = is_tapped(event.stanza);
+	event.rapport_tapped, event.rapport_user = is_tapped(event.stanza);
 end
 
 local report_bounce; -- below
@@ -506,7 +534,7 @@ local function watch_delivery(fire, name, event)
 	local result = fire(name, event);
 	local stanza = event.stanza;
 	if event.rapport_tapped then
-		local user = jid_node(stanza.attr.to);
+		local user = event.rapport_user;
 		if stanza ~= refused_offline and user_exists(user, module.host) then tap(stanza, user, at); end
 		refused_offline = nil;
 	elseif stanza.attr.type == "error" then
@@ -529,7 +557,7 @@ end
 local function watch_sending(event)
 	local stanza = event.stanza;
 	local attr = stanza.attr;
-	if not is_tapped(stanza) or is_served(jid_host(attr.to)) then return; end
+	if not attr.to or is_served(jid_host(attr.to)) or not is_tapped(stanza) then return; end
 	tap(stanza, event.origin.username, time_now());
 	if attr.id then state.sent:set(message_key(attr.from, attr.to, attr.id), true); end
 end
@@ -664,7 +692,7 @@ end
 
 -- A session's own presence with another show; the children are shared with it, for nobody changes them
 local function tailor(own, as, statuses, stamped)
-	local tailored, children = top(own), {};
+	local tailored, children = st.clone(own, true), {};
 	tailored.attr.to = nil;
 	if as == "offline" then
 		tailored = st.presence({ from = own.attr.from, type = "unavailable" });
@@ -1076,7 +1104,7 @@ local function answer_history(user, query, result)
 		last = id;
 		local stanza = st.is_stanza(item) and item or st.deserialize(item);
 		if is_tapped(stanza) then
-			result:tag("tap", { xmlns = xmlns_link, id = id, at = instant(when) }):add_child(reduce(stanza)):up();
+			result:tag("tap", { xmlns = xmlns_link, id = id, at = instant(when) }):add_child(parse_xml(reduce(stanza))):up();
 		end
 	end
 	result.attr.last, result.attr.complete = last, read <= max and "1" or nil;
@@ -1126,7 +1154,7 @@ end
 
 ---- Loading ----------------------------------------------------------------------------------------------------
 
--- One line that names what is missing, once all hosts are loaded
+-- One line that names what is missing
 local function report_missing()
 	if is_component and not next(served) then
 		module:log("error", "No VirtualHost names this component: it needs \"rapport\" in modules_enabled and rapport_component = %q", module.host);
@@ -1161,7 +1189,7 @@ function module.load()
 		load_on_host();
 	end
 	if module.reloading then return; end
-	module:add_timer(0, report_missing);
+	module:add_timer(load_limit, report_missing);
 	if is_component then
 		start_on_component();
 	elseif served_by then

@@ -210,7 +210,7 @@ async def test_an_url_of_another_kind_is_refused(url: str) -> None:
 async def test_a_database_that_cannot_be_reached_is_an_error_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         await Database.open(f"sqlite:///{tmp_path}/no/such/place.db")
-    with pytest.raises(OperationalError):
+    with pytest.raises(ConnectionError, match=r"can't be reached: .*refused"):
         await Database.open("postgresql://postgres@127.0.0.1:1/none")
 
 
