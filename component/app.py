@@ -116,6 +116,7 @@ class App:
 
     async def drain(self) -> None:
         """Let what has begun end, and store what was handed over."""
+        self.faces.stop()
         await self.router.drain()
         await self.presence.drain()
         await self.levels.drain()

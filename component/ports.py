@@ -98,7 +98,7 @@ class Handler(Protocol):
         """(`get` or `set`, qualified name of the payload) → who answers. What is not listed is answered `service-unavailable`."""
 
     async def message(self, address: Address, queued: Queued) -> bool:
-        """A message of type chat or normal, already stored. True: it is dealt with and leaves the queue; False: the handler removes it later.
+        """A message of type chat or normal, already stored. True: it is dealt with and leaves the queue; False: not yet.
 
         Raises StanzaError or Refused: the sender gets that error, and it leaves the queue.
         """

@@ -87,10 +87,7 @@ def test_there_is_something_to_read() -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_imports_follow_the_arrows(module: str) -> None:
     own = part(module)
-    if own in WIRING:
-        allowed = {part(each) for each in MODULES}
-    else:
-        allowed = MAY_IMPORT.get(own, SIDE_BY_SIDE) | {own}
+    allowed = {part(each) for each in MODULES} if own in WIRING else MAY_IMPORT.get(own, SIDE_BY_SIDE) | {own}
     assert {part(each) for each in imports(MODULES[module]) if is_ours(each)} - allowed == set()
 
 

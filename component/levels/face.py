@@ -5,6 +5,7 @@ To one's own face one shares files; to somebody else's one writes under one's re
 
 import asyncio
 from collections.abc import Mapping
+from copy import copy
 from xml.etree.ElementTree import Element
 
 from component.levels.iq import iqs
@@ -26,6 +27,10 @@ NAME_YOURSELF = (
 OWN_FACE = "This is your own public face. Send a file here to share it with the contacts for whom `open` opens files."
 
 
+class _Stopping(Exception):
+    """Rapport ends."""
+
+
 class Faces:
     """The handler (ports.Handler) of all faces. `jid` is the component's domain, `link_within` seconds."""
 
@@ -35,6 +40,7 @@ class Faces:
         self._levels = levels
         self._link_within = link_within
         self._next_link = asyncio.Event()
+        self._stopping = False
         self.iqs: Mapping[tuple[str, str], IqAnswer] = iqs(levels)
 
     def on_ready(self) -> None:
@@ -42,14 +48,22 @@ class Faces:
         self._next_link.set()
         self._next_link = asyncio.Event()
 
+    def stop(self) -> None:
+        """Wait for no link any more: what waits stays in the queue, and goes on after the next start."""
+        self._stopping = True
+        self._next_link.set()
+
     async def message(self, address: Address, queued: Queued) -> bool:
-        """Returns once the server has the message: one that the stream broke is sent again when it is back."""
+        """Returns once the server has the message: one with which the stream broke is sent again when it is back."""
         sender, user = bare(queued.stanza.get("from", "")), _owner(address)
-        await self._wait_for_link(user)
-        if sender == user and self._levels.is_local(user):
-            await self._own(user, queued)
-        else:
-            await self._pass_on(sender, user, queued)
+        try:
+            await self._wait_for_link(user)
+            if sender == user and self._levels.is_local(user):
+                await self._own(user, queued)
+            else:
+                await self._pass_on(sender, user, queued)
+        except _Stopping:
+            return False
         return True
 
     async def _own(self, user: str, queued: Queued) -> None:
@@ -83,7 +97,7 @@ class Faces:
     async def _deliver(self, stanza: Element, once: str) -> None:
         while True:
             link = self._next_link
-            sent = self._server.send(stanza, once)
+            sent = self._server.send(copy(stanza), once)  # what is sent gets an element more
             if await self._server.confirmed():
                 break
             await self._comes(link)
@@ -97,11 +111,13 @@ class Faces:
                 raise LinkDown(split(user)[1])
 
     async def _comes(self, link: asyncio.Event) -> bool:
-        """Wait for it; False: it did not come in time."""
+        """Wait for it; False: it did not come in time. Raises _Stopping."""
         try:
             await asyncio.wait_for(link.wait(), self._link_within)
         except TimeoutError:
             return False
+        if self._stopping:
+            raise _Stopping
         return True
 
     async def other_message(self, address: Address, stanza: Element) -> None:

@@ -295,7 +295,9 @@ class Levels:
         """Wait until a whole number of steps has passed since `began`."""
         steps = math.floor((self._clock.now() - began) / STEP) + 1
         passed = asyncio.get_running_loop().create_future()
-        self._clock.alarm(f"levels refusal {next(self._waits)}", began + steps * STEP, lambda: passed.cancelled() or passed.set_result(None))
+        self._clock.alarm(
+            f"levels refusal {next(self._waits)}", began + steps * STEP, lambda: passed.cancelled() or passed.set_result(None)
+        )
         await passed
 
     async def _gather(self, user: str) -> Owner:

@@ -20,9 +20,7 @@ class Screen:
     """An X screen that nobody sees."""
 
     def __init__(self, directory: Path) -> None:
-        self._process = Process(
-            ["Xvfb", "-displayfd", "1", "-screen", "0", "1400x950x24", "-nolisten", "tcp"], directory / "xvfb.log"
-        )
+        self._process = Process(["Xvfb", "-displayfd", "1", "-screen", "0", "1400x950x24", "-nolisten", "tcp"], directory / "xvfb.log")
         self.display = ""
 
     async def start(self) -> None:
@@ -54,7 +52,7 @@ class Gajim(Client):
             writer.close()
             await writer.wait_closed()
         if isinstance(result, dict):
-            raise AssertionError(f"{verb} {arguments}: {result['error']}")
+            raise TypeError(f"{verb} {arguments}: {result['error']}")
         return result
 
     async def start(self) -> None:

@@ -54,7 +54,7 @@ def write_settings(folder: Path) -> None:
         "autoxa": False,
     }
     workspace = {"name": "Main", "color": "rgb(80,120,200)", "avatar_sha": "", "chats": []}
-    tables: dict[str, Any] = dict.fromkeys(("soundevents", "status_presets", "proxies", "plugins"), {})
+    tables: dict[str, Any] = {key: {} for key in ("soundevents", "status_presets", "proxies", "plugins")}
     tables |= {"app": general, "workspaces": {str(uuid.uuid4()): workspace}}
     database = sqlite3.connect(folder / "settings.sqlite")
     database.executescript(
@@ -71,7 +71,7 @@ def write_settings(folder: Path) -> None:
 
 home = Path(DIRECTORY)
 write_settings(home / "gajim")
-os.environ |= {name: DIRECTORY for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME")}
+os.environ |= dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"), DIRECTORY)
 # Gajim refuses to run as root, which a test may be.
 os.geteuid = lambda: 1000
 
@@ -233,7 +233,10 @@ def faults() -> list[str]:
     return ["".join(traceback.format_exception(*data)) for data in shown]
 
 
-VERBS = {verb.__name__: verb for verb in (online, execute, shut, text, choose, press, fill, scroll, chat, say, show_roster, show, status, picture, size, faults)}
+VERBS = {
+    verb.__name__: verb
+    for verb in (online, execute, shut, text, choose, press, fill, scroll, chat, say, show_roster, show, status, picture, size, faults)
+}
 
 
 def answer(request: bytes) -> Any:

@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 
 from rig.server import COMPONENT, PASSWORD, Server
-from rig.wait import eventually
 
-from clients.client import PATIENCE, Client, Value
+from clients.client import Client, Value
 
 # Wide enough for long lines, and high enough for the longest form.
 COLUMNS, LINES = 160, 120

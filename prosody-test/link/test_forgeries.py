@@ -72,6 +72,8 @@ async def test_another_component_may_not_speak_the_link(make_prosody, client, li
 async def test_an_error_in_answer_to_a_notice_is_not_answered(prosody, client, linked):
     rapport = await linked(prosody)
     start = rapport.mark()
-    await rapport.send(f"<message from='{rapport.domain}' to='localhost' type='error'>{link_element('<tap/>')}<error type='cancel'/></message>")
+    await rapport.send(
+        f"<message from='{rapport.domain}' to='localhost' type='error'>{link_element('<tap/>')}<error type='cancel'/></message>"
+    )
     await rapport.settled()
     assert [each for each in rapport.received[start:] if xml.name(each) == "message"] == []

@@ -303,7 +303,7 @@ async def test_a_user_who_is_not_named_again_is_shown_as_she_is(scene, component
 
 
 async def test_the_probe_of_a_contact_is_handed_over_and_not_answered(scene, prosody, client):
-    rapport, alice, bob, session = scene
+    rapport, alice, _bob, session = scene
     await rapport.show(alice.jid, session.get("v"), "dnd", "K", ["bob@localhost", "carol@localhost"])
     second = await client(prosody, "bob@localhost/second")
     probe = await rapport.expect_notice("probe")
@@ -314,7 +314,7 @@ async def test_the_probe_of_a_contact_is_handed_over_and_not_answered(scene, pro
 
 
 async def test_an_answered_probe_looks_like_prosodys_answer(scene, prosody, client):
-    rapport, alice, bob, session = scene
+    rapport, alice, _bob, session = scene
     await rapport.gate(["alice"], on=False)
     await rapport.settled()
     plain = await client(prosody, "bob@localhost/second")

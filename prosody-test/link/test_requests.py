@@ -95,7 +95,9 @@ async def test_a_subscription_changes_both_rosters(make_prosody, client, linked)
     start = rapport.mark()
     await alice.presence(type="subscribed", to="bob@localhost")
     await rapport.until(
-        lambda: {(each.get("user"), each.get("what")) for each in rapport.notices("changed", start)} >= {("alice", "roster"), ("bob", "roster")}
+        lambda: (
+            {(each.get("user"), each.get("what")) for each in rapport.notices("changed", start)} >= {("alice", "roster"), ("bob", "roster")}
+        )
     )
 
 

@@ -53,7 +53,13 @@ async def test_another_version_is_refused_and_nothing_else_happens_on_that_strea
 
 async def test_what_is_not_understood_is_refused_by_name(prosody, linked):
     rapport = await linked(prosody)
-    for payload in ("<dance/>", "<ack h='x'/>", "<gate on='maybe'/>", "<show jid='alice@localhost/x' v='1' as='lost' key='K'/>", "<ready/>"):
+    for payload in (
+        "<dance/>",
+        "<ack h='x'/>",
+        "<gate on='maybe'/>",
+        "<show jid='alice@localhost/x' v='1' as='lost' key='K'/>",
+        "<ready/>",
+    ):
         await rapport.link(payload)
         refused = await rapport.expect_notice("refused")
         assert f"<{refused.get('name')}" in payload and refused.get("reason")
@@ -86,7 +92,7 @@ async def test_a_host_without_the_option_is_told_so(make_prosody):
 @pytest.mark.allow_errors
 async def test_a_component_that_no_host_names_works_as_without_the_module(make_prosody, client, component):
     prosody = await make_prosody(host_extra='modules_enabled = { "ping" }')
-    line = "rapport.localhost:rapport\terror\t.*rapport_component = \"rapport.localhost\""
+    line = 'rapport.localhost:rapport\terror\t.*rapport_component = "rapport.localhost"'
     await until(lambda: prosody.log_lines(line), what="the line in the log")
     rapport = await component(prosody)
     bob = await client(prosody, "bob@localhost/phone")

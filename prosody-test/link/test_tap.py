@@ -137,7 +137,7 @@ async def test_a_message_to_nobody_is_not_tapped(prosody, client, linked):
     bob = await client(prosody, "bob@localhost/laptop")
     for to in ("nobody@localhost", "nobody@localhost/phone"):
         identity = await bob.message(to, "hello")
-        assert xml.condition(await bob.expect(lambda stanza: stanza.get("id") == identity)) == "service-unavailable"
+        assert xml.condition(await bob.expect(lambda stanza, identity=identity: stanza.get("id") == identity)) == "service-unavailable"
     await rapport.nothing(lambda stanza: xml.child(stanza, "tap", xml.LINK) is not None)
 
 
@@ -190,7 +190,7 @@ async def test_no_text_leaves_the_server(prosody, client, linked):
         f"<x xmlns='jabber:x:conference' jid='{secret}@muc.localhost' reason='{secret}'/>"
         f"<reply xmlns='urn:xmpp:reply:0' to='alice@localhost' id='m0'>{secret}</reply>"
         "<replace xmlns='urn:xmpp:message-correct:0' id='m1'/><retract xmlns='urn:xmpp:message-retract:1' id='m2'/>"
-        f"<apply-to xmlns='urn:xmpp:fasten:0' id='m3'><retract xmlns='urn:xmpp:message-retract:0'>{secret}</retract><b>{secret}</b></apply-to>"
+        f"<apply-to xmlns='urn:xmpp:fasten:0' id='m3'><retract xmlns='urn:xmpp:message-retract:0'>{secret}</retract><b>{secret}</b></apply-to>"  # noqa: E501
         "<delay xmlns='urn:xmpp:delay' stamp='2020-01-01T00:00:00Z'/><x xmlns='jabber:x:delay' stamp='20200101T00:00:00'/>"
         "<request xmlns='urn:xmpp:receipts'/><attention xmlns='urn:xmpp:attention:0'/><markable xmlns='urn:xmpp:chat-markers:0'/>"
         "<origin-id xmlns='urn:xmpp:sid:0' id='o1'/>"
@@ -233,7 +233,9 @@ async def test_only_the_stanza_id_of_the_recipients_archive_is_kept(prosody, cli
     rapport = await linked(prosody)
     alice = await client(prosody, "alice@localhost/phone")
     bob = await client(prosody, "bob@localhost/laptop")
-    forged = "".join(f"<stanza-id xmlns='urn:xmpp:sid:0' by='{by}' id='x'/>" for by in ("alice@localhost", "bob@localhost", "carol@localhost"))
+    forged = "".join(
+        f"<stanza-id xmlns='urn:xmpp:sid:0' by='{by}' id='x'/>" for by in ("alice@localhost", "bob@localhost", "carol@localhost")
+    )
     await bob.message("alice@localhost", "hello", extra=forged)
     message = await only_tap(rapport)
     kept = [(each.get("by"), each.get("id")) for each in xml.children(message, "stanza-id")]

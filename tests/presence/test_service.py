@@ -140,7 +140,7 @@ async def test_a_presence_change_reaches_each_contact_as_it_should(world: World)
     world.clock.run(0.05)
     world.server.sent.clear()
     world.log_in(PHONE, Own(Show.AWAY, (("", "lunch"),), 5, "caps"), version=2)
-    assert dict((contact, word) for _jid, contact, word in world.server.sent) == {BOB: "own", CAROL: "dnd"}
+    assert {contact: word for _jid, contact, word in world.server.sent} == {BOB: "own", CAROL: "dnd"}
 
 
 async def test_every_resource_is_tailored_on_its_own(world: World) -> None:
