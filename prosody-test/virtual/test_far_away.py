@@ -20,6 +20,7 @@ async def far(make_prosody: Callable[..., Awaitable[Any]]) -> AsyncIterator[tupl
     users: dict[str, list[Any]] = {name: [] for name in ("ann", "ben", "cat", "dan")}
     one = await make_prosody([Host("localhost", users)], peers={THERE: two.s2s_port})
     two.peers = {"localhost": one.s2s_port, COMPONENT: one.s2s_port}
+    two.component = "another.there.localhost"  # else it would take Rapport's domain for its own
     await two.restart()
     yield one, two
 
