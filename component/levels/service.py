@@ -294,11 +294,9 @@ class Levels:
     async def _even(self, began: float) -> None:
         """Wait until a whole number of steps has passed since `began`."""
         steps = math.floor((self._clock.now() - began) / STEP) + 1
-        passed = asyncio.get_running_loop().create_future()
-        self._clock.alarm(
-            f"levels refusal {next(self._waits)}", began + steps * STEP, lambda: passed.cancelled() or passed.set_result(None)
-        )
-        await passed
+        passed = asyncio.Event()
+        self._clock.alarm(f"levels refusal {next(self._waits)}", began + steps * STEP, passed.set)
+        await passed.wait()
 
     async def _gather(self, user: str) -> Owner:
         (exists, roster, blocks), settings, scores = await asyncio.gather(
