@@ -94,12 +94,13 @@ def nearest(call: Call, team: Sequence[Member]) -> Sequence[Member]:
     here = call.place
     if here is None:
         return []
-    places = {m.place for m in team if m.place is not None}
-    roughly = {place: chord(here, place) for place in places}
-    close = min(roughly.values(), default=0.0) * WITHIN
-    metres = {place: distance(here, place) for place, far in roughly.items() if far <= close}
+    placed = [(m, m.place) for m in team if m.place is not None]
+    chords = [chord(here, place) for _, place in placed]
+    close = min(chords, default=0.0) * WITHIN
+    near = [(m, place) for (m, place), far in zip(placed, chords, strict=True) if far <= close]
+    metres = {place: distance(here, place) for place in {place for _, place in near}}
     least = min(metres.values(), default=0.0)
-    return [m for m in team if m.place is not None and metres.get(m.place) == least]
+    return [m for m, place in near if metres[place] == least]
 
 
 def nearest_known(call: Call, team: Sequence[Member]) -> Sequence[Member]:
@@ -118,16 +119,14 @@ def least_load_known(call: Call, team: Sequence[Member]) -> Sequence[Member]:
 def attributes(call: Call, team: Sequence[Member]) -> Sequence[Member]:
     """Those who share an attribute's value with the customer, and differ in none that both declare."""
 
-    def fits(member: Member) -> bool:
-        both = call.attributes.keys() & member.attributes.keys()
-        return bool(both) and all(_meet(name, call.attributes[name], member.attributes[name]) for name in both)
-
-    return [m for m in team if fits(m)]
+    return [m for m in team if _fits(call.attributes, m.attributes)]
 
 
 def hours(call: Call, team: Sequence[Member]) -> Sequence[Member]:
     """Those whose working hours cover now; else those without working hours, who are no worse than others when they are there."""
-    return [m for m in team if m.hours is not None and covers(m.hours, call.now)] or [m for m in team if m.hours is None]
+    spans = {id(m.hours): m.hours for m in team if m.hours is not None}  # by identity: hashing them takes longer than asking
+    on_duty = {key for key, hours in spans.items() if covers(hours, call.now)}
+    return [m for m in team if id(m.hours) in on_duty] or [m for m in team if m.hours is None]
 
 
 def bandwidth(_call: Call, team: Sequence[Member]) -> Sequence[Member]:
@@ -184,9 +183,9 @@ def choose(call: Call, team: Sequence[Member], policies: Sequence[str]) -> Choic
     left: Sequence[Member] = _free(call, team, why_not)
     for name, policy in (*((name, POLICIES[name]) for name in policies), *_LAST_TIE):
         preferred = policy(call, left)
-        if len(preferred) < len(left) and preferred:
+        if preferred and len(preferred) < len(left):
             kept = {m.jid for m in preferred}
-            why_not.update((m.jid, name) for m in left if m.jid not in kept)
+            why_not |= {m.jid: name for m in left if m.jid not in kept}
             left = preferred
         if len(preferred) == 1:
             return Choice(preferred[0].jid, name, why_not)
@@ -255,15 +254,29 @@ def _least(team: Sequence[Member], measure: Callable[[Member], float]) -> Sequen
     return [member for member, measured in zip(team, measures, strict=True) if measured == least]
 
 
+def _fits(wanted: Attributes, declared: Attributes) -> bool:
+    fits = False
+    for name, values in wanted.items():
+        have = declared.get(name)
+        if have is not None:
+            if not _meet(name, values, have):
+                return False
+            fits = True
+    return fits
+
+
 def _meet(name: str, wanted: frozenset[str], declared: frozenset[str]) -> bool:
+    if not wanted.isdisjoint(declared):
+        return True
     if name == "language":
         return any(_speaks(want, have) for want in wanted for have in declared)
-    return any(want == have or _in_range(want, have) for want in wanted for have in declared)
+    return any(_in_range(want, have) for want in wanted for have in declared)
 
 
 def _speaks(want: str, have: str) -> bool:
     """Whether one of two language tags is the other's beginning (RFC 4647, 3.3.1): `de` and `de-at`."""
-    return f"{want}-".startswith(f"{have}-") or f"{have}-".startswith(f"{want}-")
+    shorter, longer = (want, have) if len(want) < len(have) else (have, want)
+    return longer.startswith(shorter) and longer[len(shorter) : len(shorter) + 1] in ("", "-")
 
 
 def _in_range(want: str, have: str) -> bool:

@@ -25,6 +25,8 @@ from stanzas.jid import bare, split
 LONGEST = 30 * 86_400.0
 """Seconds: the most that a duration can be."""
 LARGEST_CAPACITY = 10_000
+MOST_ROWS = 500
+"""Rows of a table: more would not fit into a stanza."""
 NONE = "none"
 _ACTIONS = [(action, action) for action in ("list", "add", "edit", "remove")]
 _POLICIES = [(name, name) for name in POLICIES]
@@ -177,7 +179,7 @@ class _Admin:
         team = self._virtual.teams[given["virtual"]]
         if given["action"] == "list":
             subs = sorted(team.subs.values(), key=lambda sub: sub.jid)
-            return Answer(f"{team.node} has {_count(len(subs), 'sub-user')}.", [Row(sub.jid, _state(sub)) for sub in subs])
+            return Answer(f"{team.node} has {_count(len(subs), 'sub-user')}.", [Row(sub.jid, _state(sub)) for sub in subs[:MOST_ROWS]])
         member = given["member"]
         if member is None:
             raise BadField("member", "it is needed")
@@ -272,7 +274,9 @@ class _Team:
     async def conversations(self, asker: Asker, given: Values) -> Answer:
         team = self._teams(asker)[given["virtual"]]
         found = self._virtual.conversations.of_team(team)
-        return Answer(f"{team.node} has {_count(len(found), 'open conversation')}.", [Row(one.customer, _told(one)) for one in found])
+        rows = [Row(one.customer, _told(one)) for one in found[-MOST_ROWS:]]
+        last = f" The last {MOST_ROWS} are:" if len(found) > MOST_ROWS else ""
+        return Answer(f"{team.node} has {_count(len(found), 'open conversation')}.{last}", rows)
 
     async def mine(self, asker: Asker, _given: Values) -> Answer:
         rows = []

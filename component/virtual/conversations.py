@@ -17,7 +17,7 @@ from component.ports import Clock, Queued, Server, StanzaError
 from component.rules import addresses, routing
 from component.rules.routing import Call, Choice, Step, choose, is_valid, standing
 from component.virtual.ids import SealedIds
-from component.virtual.model import CUSTOMER, Line, Paused, Profile, Record, WhenOffline, attributes_of
+from component.virtual.model import CUSTOMER, LONGEST_LINE, Line, Paused, Profile, Record, WhenOffline, attributes_of
 from component.virtual.outbox import Outbox, Queue
 from component.virtual.profiles import Profiles
 from component.virtual.relay import counts, inward, is_passing, languages_of, nick_of, text_of
@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 MOST_WAITING = 200
 """Messages of one customer that wait; what comes past that is returned with `resource-constraint`."""
+MOST_OPEN = 20_000
+"""Open conversations of one virtual user; past that a new customer's message is returned in the same way."""
 MOST_SENT = 10_000
 """Messages that are remembered after they were sent: an error that comes back for an older one moves nothing."""
 REMOTE_PATIENCE = 90.0
@@ -229,6 +231,8 @@ class Conversations:
             self._profiles.says(customer, nick)
         if not delivery.says and (conversation is None or not self._can_follow(team, conversation, stanza)):
             return True
+        if conversation is None and len(self._open.get(team.node, ())) >= MOST_OPEN:
+            raise StanzaError("resource-constraint", f"Too many people write to {team.settings.name} now.")
         if conversation is None:
             conversation = self._begin(team, customer, queued.at)
         if len(conversation.waiting) >= MOST_WAITING:
@@ -236,7 +240,7 @@ class Conversations:
         if delivery.says:
             self._heard(team, conversation, queued.at)
             if text := text_of(stanza):
-                self._store.line(Line(queued.id, conversation.id, queued.at, CUSTOMER, text))
+                self._store.line(line_of(queued, conversation, CUSTOMER, text))
         if stanza_id := stanza.get("id"):
             conversation.their_ids.append(stanza_id)
         already = self._already.pop(queued.id, None)
@@ -662,6 +666,11 @@ class Conversations:
             log.error("virtual.fault virtual=%s", conversation.node, exc_info=error)
         if conversation.node in self._teams:
             self._advance(conversation)
+
+
+def line_of(queued: Queued, conversation: Conversation, author: str, text: str) -> Line:
+    """A line to be kept, cut to `LONGEST_LINE`."""
+    return Line(queued.id, conversation.id, queued.at, author, text if len(text) <= LONGEST_LINE else f"{text[:LONGEST_LINE]}…")
 
 
 def is_local_to(hosts: Iterable[str]) -> Callable[[str], bool]:

@@ -97,6 +97,8 @@ class Line:
 
 
 CUSTOMER, NOTE = "customer", "note"
+LONGEST_LINE = 2_000
+"""Characters of a line, as it is kept."""
 LINES = 20
 """How many lines of an open conversation are kept for whoever gets it next."""
 

@@ -8,7 +8,7 @@ from component.commands.model import Refused
 from component.ports import Clock, Queued, Server
 from component.rules.routing import Choice
 from component.rules.slash import USAGE, Order, Unknown, Word, read
-from component.virtual.conversations import Conversation, Conversations
+from component.virtual.conversations import Conversation, Conversations, line_of
 from component.virtual.model import CUSTOMER, NOTE, Line, Paused, Record
 from component.virtual.outbox import Outbox
 from component.virtual.profiles import Profiles
@@ -18,8 +18,6 @@ from component.virtual.team import Sub, Team
 from stanzas.build import message, presence
 from stanzas.vcards import Card, nick_event
 
-LONGEST_LINE = 2_000
-"""Characters of a line, as it is kept for whoever gets the conversation."""
 _REASONS = {
     "offline": "not available",
     "paused": "paused",
@@ -89,7 +87,7 @@ class Replies:
         self._to_customer(outward(stanza, disguise, meaning.text if meaning.text != text_of(stanza) else None), queued.id)
         if says:
             if meaning.text:
-                self._store.line(Line(queued.id, conversation.id, queued.at, sub.jid, meaning.text))
+                self._store.line(line_of(queued, conversation, sub.jid, meaning.text))
             self._conversations.answered(team, conversation, queued.at)
         else:
             self._conversations.release(conversation)
@@ -160,8 +158,7 @@ class Replies:
             author = "note"
         else:
             author = self._member_name(team, line.author)
-        text = line.text if len(line.text) <= LONGEST_LINE else f"{line.text[:LONGEST_LINE]}…"
-        return f"[{at}] {author}: {text}"
+        return f"[{at}] {author}: {line.text}"
 
     # --- slash commands ---
 
@@ -184,8 +181,7 @@ class Replies:
                     return f"Write it like {USAGE[Word.NOTE][0]}."
                 if conversation is None:
                     return "This conversation is not open: there is nobody to keep a note for."
-                text = f"{order.rest} ({sub.profile.name})"
-                self._store.line(Line(queued.id, conversation.id, queued.at, NOTE, text))
+                self._store.line(line_of(queued, conversation, NOTE, f"{order.rest} ({sub.profile.name})"))
                 return "Noted, for whoever gets this conversation. The customer does not see it."
             case Word.HELP:
                 return "\n".join(f"{usage}: {does}" for usage, does in USAGE.values()) + "\n//…: sends a line that begins with a slash"

@@ -30,7 +30,7 @@ from component.virtual.team import Sub, Team, replace_profiles
 from config import settings
 from stanzas.build import element, message, presence
 from stanzas.jid import bare
-from stanzas.namespaces import DISCO_INFO, PING, PUBSUB, PUBSUB_EVENT, VCARD4, VCARD_TEMP, VERSION, qualified
+from stanzas.namespaces import DISCO_INFO, DISCO_ITEMS, PING, PUBSUB, PUBSUB_EVENT, VCARD4, VCARD_TEMP, VERSION, qualified
 from stanzas.vcards import Card, node_answer, requested_node, vcard4, vcard_temp
 
 log = logging.getLogger(__name__)
@@ -102,6 +102,7 @@ class Virtual:
         self._unknown_hosts = set(self._served_hosts)
         self.iqs: Mapping[tuple[str, str], IqAnswer] = {
             ("get", qualified(DISCO_INFO, "query")): self._disco,
+            ("get", qualified(DISCO_ITEMS, "query")): self._no_items,
             ("get", qualified(VCARD_TEMP, "vCard")): self._vcard_temp,
             ("get", qualified(VCARD4, "vcard")): self._vcard4,
             ("get", qualified(PUBSUB, "pubsub")): self._node,
@@ -242,6 +243,9 @@ class Virtual:
         query.append(element(DISCO_INFO, "identity", {"category": "account", "type": "registered", "name": name}))
         query.extend(element(DISCO_INFO, "feature", {"var": feature}) for feature in FEATURES)
         return query
+
+    async def _no_items(self, iq: Element, _address: Address) -> Element:
+        return element(DISCO_ITEMS, "query", {"node": iq[0].get("node")})
 
     async def _vcard_temp(self, iq: Element, address: Address) -> Element:
         return vcard_temp(await self._card(iq, address))

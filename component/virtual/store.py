@@ -15,6 +15,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Connection,
     Double,
     Executable,
@@ -32,7 +33,8 @@ from sqlalchemy import (
 )
 
 from component.ledger.engine import Database
-from component.ledger.tables import upsert
+from component.ledger.erase import Part, by_columns
+from component.ledger.tables import QUEUE, upsert
 from component.rules import hours
 from component.rules.distance import Place
 from component.rules.presence import Show
@@ -127,6 +129,28 @@ KEYS = Table(
 RECORDS_KEPT = 90 * 86_400.0
 """Seconds after which a record is forgotten."""
 _IDS = "message ids"
+
+
+def _lines_of(user: str) -> ColumnElement[bool]:
+    return LINE.c.conversation.in_(select(CONVERSATIONS.c.id).where(CONVERSATIONS.c.customer == user))
+
+
+PARTS: Sequence[Part] = (
+    Part(
+        LINE.name,
+        lambda connection, user: [
+            dict(row) for row in connection.execute(select(LINE).where(_lines_of(user)).order_by(LINE.c.id)).mappings()
+        ],
+        lambda connection, user: _execute(connection, delete(LINE).where(_lines_of(user))),
+    ),
+    by_columns(MEMBERS, MEMBERS.c.jid),
+    by_columns(CONVERSATIONS, CONVERSATIONS.c.customer, CONVERSATIONS.c.member),
+    by_columns(RECORDS, RECORDS.c.customer, RECORDS.c.member),
+    by_columns(SUBSCRIBERS, SUBSCRIBERS.c.jid),
+    by_columns(WATCHED, WATCHED.c.jid),
+    by_columns(CUSTOMERS, CUSTOMERS.c.jid),
+)
+"""For export and erase (ledger/erase.py); lines before the conversations that they are found by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +265,7 @@ class Store:
 
         def prepare(connection: Connection) -> None:
             connection.execute(delete(RECORDS).where(RECORDS.c.last_at < now - RECORDS_KEPT))
+            connection.execute(delete(SENT).where(SENT.c.id.not_in(select(QUEUE.c.id))))
             fresh = {"name": _IDS, "key": secrets.token_bytes(KEY_LENGTH)}
             connection.execute(upsert(connection.dialect.name, KEYS).on_conflict_do_nothing(), [fresh])
 
