@@ -13,6 +13,8 @@ ROSTERS: Mapping[str, Sequence[tuple[str, str]]] = {
 }
 """User → contacts of the demo."""
 ALICE = f"alice@{HOST}"
+FACES = {user: f"{user}\\40{HOST}@{COMPONENT}" for user in ROSTERS}
+"""The users' public faces (S4)."""
 
 
 class Page(Protocol):
@@ -52,4 +54,30 @@ async def presence(people: People, page: Page) -> None:
     page.line("alice", "asks Rapport: why bob", next(line for line in answer.splitlines() if line.startswith("Presence")))
 
 
-ACTS: Sequence[Act] = (presence,)
+async def levels(people: People, page: Page) -> None:
+    """S4: how close a contact is decides what they may see."""
+    alice, bob, carol = people["alice"], people["bob"], people["carol"]
+    page.title("Contact levels: contacts see the levels that alice opened, those as close as themselves or less")
+
+    async def asks(person: Client, words: str) -> str:
+        person.say(COMPONENT, words)
+        return await person.hears(COMPONENT)
+
+    page.line("alice", f"writes: label bob@{HOST} family level=2", await asks(alice, f"label bob@{HOST} family level=2"))
+    page.line("alice", "writes: open contacts 2 5", await asks(alice, "open contacts 2 5 confirm=yes"))
+    answer = await asks(bob, f"contacts-of {ALICE}")
+    page.line("bob", "asks for alice's contacts", answer.splitlines()[-1])
+    answer = await asks(carol, f"contacts-of {ALICE} 2")
+    page.line("carol", "asks for level 2 of them", f"{answer} She is not that close, and is told no more than a stranger")
+    await asks(alice, "real-name Alice Liddell")
+    await asks(alice, "open real-name 2 confirm=yes")
+    await asks(bob, "real-name Bob the Builder")
+    bob.say(FACES["alice"], "Good day!")
+    heard = await alice.hears(FACES["bob"])
+    page.line("bob", "writes to alice's public face", f"alice reads {heard!r} from his: {FACES['bob']}")
+    alice.say(COMPONENT, "access-log")
+    answer = await alice.hears(COMPONENT)
+    page.line("alice", "asks Rapport: access-log", answer.splitlines()[1].partition("UTC: ")[2])
+
+
+ACTS: Sequence[Act] = (presence, levels)
