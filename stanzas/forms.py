@@ -53,9 +53,10 @@ def form(title: str, instructions: str, fields: Sequence[FormField], form_type: 
     return x
 
 
-def table(title: str, rows: Sequence[tuple[str, str]]) -> Element:
-    """A table, a row a field: label and value."""
+def table(title: str, rows: Sequence[tuple[str, str]], hidden: Sequence[FormField] = ()) -> Element:
+    """A table, a row a field: label and value. The `hidden` fields come first."""
     x = _titled("result", title)
+    x.extend(field.element() for field in hidden)
     x.extend(FormField(f"row{number}", "text-single", label, [value]).element() for number, (label, value) in enumerate(rows, 1))
     return x
 

@@ -26,6 +26,7 @@ TABLE_BYTES = 200_000
 _COMMAND = qualified(ADHOC, "command")
 _ACTIONS = ("execute", "next", "complete", "prev", "cancel")
 _ROW_BYTES = 150
+_INPUTS = ("text-single", "text-private", "jid-single")
 
 
 class Adhoc:
@@ -120,8 +121,9 @@ async def _proceed(asker: Asker, session: "_Session", texts: Texts) -> Element:
     if isinstance(outcome, Ask):
         session.stages.append(_Stage(outcome.fields, outcome.note))
         return session.form()
+    filled_in = stage.fields
     session.end()
-    return session.reply("completed", *_result(command, outcome))
+    return session.reply("completed", *_result(command, outcome, filled_in))
 
 
 def _unacceptable(specific: str) -> StanzaError:
@@ -187,7 +189,7 @@ class _Session:
             actions.append(element(ADHOC, "prev"))
         actions.append(element(ADHOC, "complete"))
         fields = [_form_field(each, stage) for each in stage.fields]
-        x = form(self.command.title, wrong or stage.instructions, fields, f"urn:x-rapport:{self.command.node}:0")
+        x = form(self.command.title, wrong or stage.instructions, fields, _form_type(self.command))
         notes = [] if wrong is None else [_note("error", wrong)]
         return self.reply("executing", actions, x, *notes)
 
@@ -238,10 +240,29 @@ def _note(kind: str, text: str) -> Element:
     return element(ADHOC, "note", {"type": kind}, text)
 
 
-def _result(command: Command, answer: Answer) -> list[Element]:
+def _form_type(command: Command) -> str:
+    return f"urn:x-rapport:{command.node}:0"
+
+
+def _result(command: Command, answer: Answer, filled_in: Sequence[Field]) -> list[Element]:
     rows = _fitting(answer.rows)
     note = answer.note if len(rows) == len(answer.rows) else f"{answer.note} (The first {len(rows)} of {len(answer.rows)} rows.)"
-    return [*([table(command.title, [(row.label, row.value) for row in rows])] if rows else []), _note("info", note)]
+    if not rows:
+        return [_note("info", note)]
+    hidden = _ahead_of_rows(command, filled_in)
+    return [table(command.title, [(row.label, row.value) for row in rows], hidden), _note("info", note)]
+
+
+def _ahead_of_rows(command: Command, filled_in: Sequence[Field]) -> list[FormField]:
+    """Hidden fields in the places of the form's text fields.
+
+    Converse.js 14 shows the result in the form's own inputs: the n-th row would have the text that was typed into the n-th field.
+    """
+    typed = [place for place, each in enumerate(filled_in, 1) if each.type.form_type in _INPUTS]
+    if not typed:
+        return []
+    fields = [FormField(each.name, "hidden") for each in filled_in[: typed[-1]]]
+    return [FormField("FORM_TYPE", "hidden", values=[_form_type(command)]), *fields]
 
 
 def _fitting(rows: Sequence[Row]) -> Sequence[Row]:

@@ -122,10 +122,11 @@ def _choices(field: Field, texts: Sequence[str]) -> tuple[str, ...]:
 
 
 def _option(field: Field, text: str) -> str | None:
-    values = [value for value, _label in field.options]
-    if text in values:
-        return text
-    return next((value for value in values if value.casefold() == text.strip().casefold()), None)
+    """The option that a text means: its value, or its label (Gajim 1.7.3 sends the labels of a list-multi)."""
+    wanted = text.strip().casefold()
+    by_value = {value.casefold(): value for value, _label in field.options}
+    by_label = {label.casefold(): value for value, label in field.options}
+    return text if text in by_value.values() else by_value.get(wanted, by_label.get(wanted))
 
 
 def _options(field: Field) -> str:

@@ -214,6 +214,26 @@ async def test_a_command_without_fields_answers_at_once_with_a_field_per_row(adh
     )
 
 
+async def test_the_rows_that_answer_a_form_come_after_its_text_fields_which_are_hidden(registry: Registry, clock: FakeClock) -> None:
+    async def fields(_asker: Asker) -> Sequence[Field]:
+        kind = Field("kind", "Kind", Type.CHOICE, options=[("open", "Open"), ("done", "Done")])
+        return (kind, Field("customer", "Customer", Type.JID), Field("notes", "Notes", Type.LINES))
+
+    async def run(_asker: Asker, values: Values) -> Answer:
+        return Answer("One order.", [Row("First", f"for {values['customer']}")])
+
+    registry.add(Command("orders", "Orders", run, fields))
+    talk = Talk(Adhoc(registry, clock.now), "orders")
+    await talk.say()
+    reply = await talk.submit(customer="bob@example.org")
+    assert written(part(reply, f"{X}x")) == (
+        '<x type="result"><title>Orders</title>'
+        '<field var="FORM_TYPE" type="hidden"><value>urn:x-rapport:orders:0</value></field>'
+        '<field var="kind" type="hidden" /><field var="customer" type="hidden" />'
+        '<field var="row1" type="text-single" label="First"><value>for bob@example.org</value></field></x>'
+    )
+
+
 async def test_a_table_too_long_for_a_stanza_is_cut_and_says_so(registry: Registry, clock: FakeClock) -> None:
     async def many(_asker: Asker, _values: Values) -> Answer:
         return Answer("Many.", [Row(f"contact{n}@example.org", "level 5, score 0.0") for n in range(9000)])
