@@ -21,7 +21,7 @@
 %% hooks
 -export([component_connected/1, component_disconnected/2, component_send_packet/1, filter_packet/1, sm_receive_packet/1,
          user_send_packet/1, user_receive_packet/1, offline_message/1, pubsub_publish_item/6,
-         roster_in_subscription/2, remove_user/2,
+         roster_in_subscription/2, remove_user/2, multicast_route/1,
          c2s_self_presence/1, c2s_handle_cast/2, c2s_copy_session/2, c2s_terminated/2, c2s_buried/2]).
 
 -include("logger.hrl").
@@ -44,14 +44,16 @@
 -define(NOTHING, <<"nothing">>). %% the key of what the component can't know: it showed something else, or nothing
 -define(KEPT, {?MODULE, 1}).    %% names the state that outlives a hot reload, and its shape
 
--type session_key() :: {Server :: binary(), User :: binary(), Resource :: binary()}.
 -type microseconds() :: integer().
+%% '_' in patterns only, as in the records below.
+-type session_key() :: {Server :: binary() | '_', User :: binary() | '_', Resource :: binary() | '_'}.
 
 %% Mnesia, on disc: who opted in.
--record(rapport_gate, {us :: {binary(), binary()}, since :: integer()}).
+-record(rapport_gate, {us              :: {binary() | '$1', binary()},
+                       since           :: integer() | '_'}).
 
 %% ets rapport_session: the sessions that are available; written by the session's own process.
--record(session, {key              :: session_key() | '_',
+-record(session, {key              :: session_key(),
                   pid              :: pid() | '_',
                   v                :: pos_integer() | '_',
                   truth            :: boolean() | '_',
@@ -59,9 +61,11 @@
                   presence         :: presence() | '_'}).
 
 %% ets rapport_shown: what a contact was shown of a session, in place of what the server sent.
--record(shown, {id                 :: {session_key(), ljid() | '_'} | '_',
+-record(shown, {id                 :: {session_key(), ljid() | '_'},
                 key                :: binary() | '_',
-                offline = false    :: boolean() | '_'}).
+                as                 :: own | offline | other | '_',
+                v = 0              :: non_neg_integer() | '_',
+                probed = false     :: boolean() | '_'}).
 
 -record(show, {session             :: session_key(),
                v                   :: integer(),
@@ -142,7 +146,6 @@ mod_options(_Host) ->
      {grace, timer:seconds(30)},
      {buffer, 10000}].
 
--spec mod_doc() -> map().
 mod_doc() ->
     #{desc => <<"The server's half of Rapport: it gives the component 'component' what docs/link.md names.">>,
       opts =>
@@ -156,12 +159,13 @@ mod_doc() ->
 host_hooks() ->
     [{user_send_packet, user_send_packet, 400},             %% mod_mam archives at 88, strips what it added at 500
      {user_receive_packet, user_receive_packet, 95},        %% after mod_mam (88) and mod_carboncopy (89)
-     {offline_message_hook, offline_message, 60},           %% after mod_mam (49) and mod_offline (50), before the bounce
+     {offline_message_hook, offline_message, 60},           %% after mod_mam (49), mod_offline (50)
      {sm_receive_packet, sm_receive_packet, 90},
      {pubsub_publish_item, pubsub_publish_item, 50},
      {roster_in_subscription, roster_in_subscription, 90},
      {remove_user, remove_user, 90},
      {c2s_self_presence, c2s_self_presence, 110},           %% after all that change it
+     {multicast_route, multicast_route, 50},
      {c2s_handle_cast, c2s_handle_cast, 50},
      {c2s_copy_session, c2s_copy_session, 90},
      {c2s_terminated, c2s_terminated, 90},                  %% the server says unavailable at 100
@@ -218,8 +222,10 @@ handle_call(Request, From, State) ->
 
 handle_cast(component_route, State) ->
     {noreply, stand_in(State)};
-handle_cast({link, Stream, Host, Element}, State) ->
+handle_cast({link, Stream, Host, Element}, #state{hosts = Hosts} = State) when is_map_key(Host, Hosts) ->
     {noreply, from_component(Element, Stream, Host, State)};
+handle_cast({link, _, _, _}, State) ->
+    {noreply, State};
 handle_cast({count, Host, El}, State) ->
     {noreply, count(Host, El, State)};
 handle_cast({own, Pkt}, State) ->
@@ -476,7 +482,10 @@ wait_for_link(Name, #state{hosts = Hosts, grace = Grace} = State) ->
 
 obey({gate, On, Users}, Name, #state{hosts = Hosts} = State) ->
     #host{ready = Ready, named = Named} = Host = maps:get(Name, Hosts),
-    lists:foreach(fun(User) -> gate(On, User, Name, Ready) end, Users),
+    [case On of
+         true -> gate(User, Name, Ready);
+         false -> ungate(User, Name)
+     end || User <- Users],
     Named1 = case On of
                  true -> maps:merge(Named, maps:from_keys(Users, true));
                  false -> maps:without(Users, Named)
@@ -485,11 +494,17 @@ obey({gate, On, Users}, Name, #state{hosts = Hosts} = State) ->
 obey(ready, Name, #state{hosts = Hosts} = State) ->
     #host{named = Named, timer = Timer} = maps:get(Name, Hosts),
     {Gated, Unnamed} = lists:partition(fun(User) -> is_map_key(User, Named) end, gated_users(Name)),
-    lists:foreach(fun(User) -> gate(false, User, Name, false) end, Unnamed),
+    [begin
+         order_sessions({Name, User, '_'}, open),
+         ungate(User, Name)
+     end || User <- Unnamed],
     close_gates(Name, Gated),
     cancel(Timer),
     State1 = State#state{hosts = Hosts#{Name => #host{ready = true}}},
-    [tell(Name, session_el(Session, is_gated(Session)), State1) || Session <- sessions({Name, '_', '_'})],
+    [case is_gated(User, Name) of
+         true -> tell(Name, session_el(Session, true), State1);
+         false -> tell(Name, session_el(Session#session{truth = true}, false), State1)
+     end || #session{key = {_, User, _}} = Session <- sessions({Name, '_', '_'})],
     tell(Name, el(<<"ready">>), State1),
     ?INFO_MSG("Rapport's link of ~ts is up, ~B users are gated", [Name, length(Gated)]),
     State1;
@@ -546,7 +561,7 @@ to_own_address(Pkt, #state{refused = Stream} = State) when is_pid(Stream) ->
 to_own_address(Pkt, #state{link = Stream, standing_in = StandingIn} = State) ->
     case is_counted(Pkt) of
         true ->
-            keep_own(strip(Pkt), true, State);
+            keep_own(Pkt, true, State);
         false when is_pid(Stream) ->
             write(Stream, Pkt),
             State;
@@ -638,12 +653,12 @@ notice(Host, El, #state{component = Component}) ->
 
 %% The other way: a stanza of the component that carries <once/> goes through once.
 unless_seen(Pkt) ->
-    case lists:partition(fun(El) -> is_link_element(El) andalso xmpp:get_name(El) == <<"once">> end, xmpp:get_els(Pkt)) of
-        {[], _} ->
+    case [El || El <- xmpp:get_els(Pkt), is_link_element(El), xmpp:get_name(El) == <<"once">>] of
+        [] ->
             Pkt;
-        {[Once | _], Others} ->
+        [Once | _] = All ->
             case remember(once, attr(<<"id">>, Once)) of
-                true -> xmpp:set_els(Pkt, Others);
+                true -> xmpp:set_els(Pkt, xmpp:get_els(Pkt) -- All);
                 false -> drop
             end
     end.
@@ -653,7 +668,8 @@ remember(Kind, Id) ->
     case ets:insert_new(rapport_memory, {{Kind, Id}}) of
         true ->
             Place = ets:update_counter(rapport_memory, Kind, 1, {Kind, 0}) rem ?MEMORY,
-            [ets:delete(rapport_memory, {Kind, Oldest}) || {_, Oldest} <- ets:lookup(rapport_memory, {place, Kind, Place})],
+            [ets:delete(rapport_memory, {Kind, Oldest})
+             || {_, Oldest} <- ets:lookup(rapport_memory, {place, Kind, Place})],
             ets:insert(rapport_memory, {{place, Kind, Place}, Id});
         false ->
             false
@@ -708,10 +724,10 @@ tap(Host, #message{from = From, to = To} = Msg, ArchiveId) ->
     case is_tappable(Msg) of
         true ->
             Owner = case To of
-                        #jid{lserver = Host} -> To;
-                        _ -> From
+                        #jid{lserver = Host} -> bare(To);
+                        _ -> bare(From)
                     end,
-            hand_over(Host, el(<<"tap">>, [{<<"at">>, now_at()}], [reduce(Msg, jid:remove_resource(Owner), ArchiveId)])),
+            hand_over(Host, el(<<"tap">>, [{<<"at">>, now_at()}], [reduce(Msg, Owner, ArchiveId)])),
             true;
         false ->
             false
@@ -879,7 +895,8 @@ c2s_self_presence({#presence{type = available} = Pres, #{jid := JID} = C2S}) ->
         end,
     own_session(Key) /= none andalso Held orelse forget_shown(Key),
     Own = xmpp:put_meta(Pres, rapport, own),
-    report(keep_session(#session{key = Key, pid = self(), v = V, truth = not Held, held = Held, presence = Own}), false),
+    Session = #session{key = Key, pid = self(), v = V, truth = not Held, held = Held, presence = Own},
+    report(keep_session(Session), false),
     {Own, C2S};
 c2s_self_presence({#presence{type = unavailable}, #{jid := JID}} = Acc) ->
     end_session(session_key(JID)),
@@ -946,9 +963,8 @@ session_el(#session{key = {Host, User, Resource} = Key, v = V, truth = Truth, pr
 
 shown_by_key(Key) ->
     Rows = ets:match_object(rapport_shown, #shown{id = {Key, '_'}, _ = '_'}),
-    maps:to_list(lists:foldl(fun(#shown{id = {_, Contact}, key = ShownKey}, Acc) ->
-                                     maps:update_with(ShownKey, fun(Contacts) -> [Contact | Contacts] end, [Contact], Acc)
-                             end, #{}, Rows)).
+    maps:to_list(maps:groups_from_list(fun(#shown{key = ShownKey}) -> ShownKey end,
+                                       fun(#shown{id = {_, Contact}}) -> Contact end, Rows)).
 
 shown_el(ShownKey, Contacts) ->
     #xmlel{name = <<"shown">>, attrs = [{<<"key">>, ShownKey}],
@@ -1008,18 +1024,40 @@ do({gate, Answer}, #session{key = Key} = Session, _C2S) ->
 do(ungate, #session{key = Key} = Session, _C2S) ->
     forget_shown(Key),
     keep_session(Session#session{held = false, truth = true});
-do(open, #session{key = {Host, User, _} = Key, held = true, presence = Own} = Session, C2S) ->
-    Contacts = [jid:tolower(jid:remove_resource(Contact))
-                || #roster_item{jid = Contact} <- ejabberd_hooks:run_fold(roster_get, Host, [], [{User, Host}])],
-    lists:foreach(fun(Contact) -> present(Own, Contact, C2S) end, Contacts),
-    forget_shown(Key),
-    keep_session(Session#session{held = holds(Key), truth = true});
+do(open, #session{held = true} = Session, C2S) ->
+    show_truth(Session, C2S);
 do(#show{v = V, key = ShownKey, to = Contacts} = Show, #session{key = Key, v = V, held = true, presence = Own}, C2S) ->
-    #presence{type = Type} = Pres = tailor(Show, Own),
-    [ets:insert(rapport_shown, #shown{id = {Key, Contact}, key = ShownKey, offline = Type == unavailable})
-     || Contact <- Contacts, present(Pres, Contact, C2S)];
+    Pres = tailor(Show, Own),
+    [ets:insert(rapport_shown, #shown{id = {Key, Contact}, key = ShownKey, as = seen_as(Show), v = V})
+     || Contact <- Contacts, present(as_answer(Pres, Key, Contact, C2S), Contact, C2S)];
 do(_, _, _) ->
     ok.
+
+show_truth(#session{key = {Host, User, _} = Key, presence = Own} = Session, C2S) ->
+    Contacts = [jid:tolower(jid:remove_resource(Contact))
+                || #roster_item{jid = Contact} <- ejabberd_hooks:run_fold(roster_get, Host, [], [{User, Host}])],
+    [present(Own, Contact, C2S) || Contact <- Contacts, not has_seen_truth(Session, Contact)],
+    forget_shown(Key),
+    keep_session(Session#session{held = holds(Key), truth = true}).
+
+has_seen_truth(#session{key = Key, v = V, truth = Truth}, Contact) ->
+    case ets:lookup(rapport_shown, {Key, Contact}) of
+        [] -> Truth;
+        [#shown{as = As, v = Seen, probed = Probed}] -> As == own andalso Seen == V andalso not Probed
+    end.
+
+seen_as(#show{as = own}) -> own;
+seen_as(#show{as = offline}) -> offline;
+seen_as(_) -> other.
+
+%% The server's own answer to a probe says since when (XEP-0203).
+as_answer(#presence{type = available} = Pres, Key, Contact, #{jid := JID, pres_timestamp := Since}) ->
+    case ets:lookup(rapport_shown, {Key, Contact}) of
+        [#shown{probed = true}] -> misc:add_delay_info(Pres, JID, Since);
+        _ -> Pres
+    end;
+as_answer(Pres, _Key, _Contact, _C2S) ->
+    Pres.
 
 tailor(#show{as = own}, Own) ->
     Own;
@@ -1049,19 +1087,17 @@ is_subscribed(User, Host, Contact) ->
 
 %%% --- the gate ---
 
-gate(true, User, Host, Answer) ->
+gate(User, Host, Answer) ->
     is_gated(User, Host) orelse
         mnesia:dirty_write(#rapport_gate{us = {User, Host}, since = erlang:system_time(second)}),
-    order_sessions({Host, User, '_'}, {gate, Answer});
-gate(false, User, Host, _Answer) ->
+    order_sessions({Host, User, '_'}, {gate, Answer}).
+
+ungate(User, Host) ->
     mnesia:dirty_delete(rapport_gate, {User, Host}),
     order_sessions({Host, User, '_'}, ungate).
 
 is_gated(User, Host) ->
     mnesia:dirty_read(rapport_gate, {User, Host}) /= [].
-
-is_gated(#session{key = {Host, User, _}}) ->
-    is_gated(User, Host).
 
 gated_users(Host) ->
     mnesia:dirty_select(rapport_gate, [{#rapport_gate{us = {'$1', Host}, _ = '_'}, [], ['$1']}]).
@@ -1080,11 +1116,18 @@ open_gates(Name, #state{hosts = Hosts} = State) ->
     ets:insert(rapport, {{host, Name}, open}),
     [order_sessions({Name, User, '_'}, open) || User <- Users],
     Host = maps:get(Name, Hosts),
-    State#state{hosts = Hosts#{Name => Host#host{timer = cancel(Host#host.timer)}}}.
+    State#state{hosts = Hosts#{Name => Host#host{ready = false, timer = cancel(Host#host.timer)}}}.
 
 close_gates(Name, Users) ->
     ets:insert(rapport, {{host, Name}, held}),
     [order_sessions({Name, User, '_'}, {gate, false}) || User <- Users].
+
+-type multicast() :: {jid(), binary(), [jid()], stanza(), boolean()}.
+-spec multicast_route(multicast()) -> multicast().
+multicast_route({From, Domain, To, #presence{meta = #{rapport := own}} = Pres, Wrapped}) ->
+    {From, Domain, To, xmpp:put_meta(Pres, rapport, broadcast), Wrapped};
+multicast_route(Acc) ->
+    Acc.
 
 -spec filter_packet(stanza() | drop) -> stanza() | drop.
 filter_packet(drop) ->
@@ -1101,36 +1144,35 @@ filter_packet(IQ) ->
     seen_push(IQ),
     to_component(IQ).
 
-is_held(#presence{type = available, from = From, to = To, meta = #{rapport := own}}) ->
+is_held(#presence{type = available, from = From, to = To, meta = #{rapport := Mark}} = Pres)
+  when Mark == own; Mark == broadcast ->
     case ets:lookup(rapport_session, session_key(From)) of
-        [#session{key = {Host, _, _}, held = true}] -> served(Host) andalso not is_same_user(From, To);
-        _ -> false
+        [#session{key = {Host, _, _}, held = true, presence = Own} = Session] ->
+            Held = served(Host) andalso not is_same_user(From, To),
+            %% To one contact, and no answer, for that has a <delay/>: one who was approved.
+            Held andalso Mark == own andalso xmpp:get_els(Pres) == xmpp:get_els(Own)
+                andalso probed([Session], jid:remove_resource(To), From),
+            Held;
+        _ ->
+            false
     end;
 is_held(#presence{type = Type, from = From, to = To, meta = Meta})
   when (Type == available orelse Type == unavailable), not is_map_key(rapport, Meta) ->
-    Key = session_key(From),
-    Contact = jid:remove_resource(jid:tolower(To)),
-    case ets:lookup(rapport_shown, {Key, Contact}) of
-        [#shown{offline = true}] when Type == unavailable ->
+    {Host, User, _} = Key = session_key(From),
+    Contact = bare(To),
+    case {ets:lookup(rapport_shown, {Key, Contact}), ets:lookup(rapport_session, Key)} of
+        {[#shown{as = offline}], _} when Type == unavailable ->
             true;
+        {Shown, [#session{held = true, truth = Truth}]} ->
+            %% The contact sees something else now than what it was shown.
+            (Shown /= [] orelse Truth andalso is_subscribed(User, Host, To)) andalso
+                ets:insert(rapport_shown, #shown{id = {Key, Contact}, key = ?NOTHING, as = other}),
+            false;
         _ ->
-            forget_shown(Key, Contact),
             false
     end;
 is_held(_) ->
     false.
-
-%% The contact saw, or will see, something else than what it was shown.
-forget_shown({Host, User, _} = Key, Contact) ->
-    case {ets:lookup(rapport_session, Key), ets:lookup(rapport_shown, {Key, Contact})} of
-        {[#session{held = true}], [_]} ->
-            ets:insert(rapport_shown, #shown{id = {Key, Contact}, key = ?NOTHING});
-        {[#session{held = true, truth = true}], []} ->
-            is_subscribed(User, Host, jid:make(Contact)) andalso
-                ets:insert(rapport_shown, #shown{id = {Key, Contact}, key = ?NOTHING});
-        _ ->
-            ok
-    end.
 
 forget_shown(Key) ->
     ets:match_delete(rapport_shown, #shown{id = {Key, '_'}, _ = '_'}).
@@ -1144,18 +1186,14 @@ probe(#presence{from = From, to = #jid{luser = User, lserver = Host} = To}) ->
             ok
     end.
 
+%% The contact sees nothing of these sessions, if it was not shown offline.
 probed(Sessions, From, #jid{lserver = Host} = To) ->
-    Contact = jid:remove_resource(jid:tolower(From)),
-    [forget_probed(Session, Contact) || Session <- Sessions],
+    Contact = bare(From),
+    [ets:update_element(rapport_shown, {Key, Contact}, [{#shown.key, ?NOTHING}, {#shown.probed, true}]) orelse
+         ets:insert(rapport_shown, #shown{id = {Key, Contact}, key = ?NOTHING, as = other, probed = true})
+     || #session{key = Key} <- Sessions],
     gen_server:cast(?MODULE, {tell, Host, el(<<"probe">>, [{<<"from">>, normalised(From)},
-                                                           {<<"to">>, normalised(jid:remove_resource(To))}])}).
-
-%% A probe makes the contact see nothing: who was shown offline still has been.
-forget_probed(#session{key = Key, truth = Truth}, Contact) ->
-    case ets:update_element(rapport_shown, {Key, Contact}, {#shown.key, ?NOTHING}) of
-        false when Truth -> ets:insert(rapport_shown, #shown{id = {Key, Contact}, key = ?NOTHING});
-        _ -> ok
-    end.
+                                                           {<<"to">>, jid:encode(bare(To))}])}).
 
 sessions(KeyPattern) ->
     ets:match_object(rapport_session, #session{key = KeyPattern, _ = '_'}).
@@ -1166,23 +1204,31 @@ to_component(Pkt) ->
     Component = component(),
     case {xmpp:get_to(Pkt), xmpp:get_meta(Pkt, rapport, none)} of
         {#jid{lserver = Component}, Mark} when Mark /= pass ->
-            gen_server:cast(?MODULE, {own, Pkt}),
+            hand_to_component(Pkt, strip(Pkt)),
             drop;
         {#jid{luser = <<>>, lserver = Host, lresource = <<>>}, none} ->
-            unless_forged(Pkt, Host);
+            case served(Host) andalso strip(Pkt) of
+                Stripped when Stripped == false; Stripped == Pkt -> Pkt;
+                _ -> forged(Pkt)
+            end;
         _ ->
             Pkt
     end.
 
-%% The component's own link elements don't come by here: component_send_packet/1 takes them.
-unless_forged(Pkt, Host) ->
-    case lists:any(fun is_link_element/1, xmpp:get_els(Pkt)) andalso served(Host) of
-        true ->
-            gen_server:cast(?MODULE, {forged, jid:tolower(xmpp:get_from(Pkt))}),
-            drop;
-        false ->
-            Pkt
+hand_to_component(Pkt, Pkt) ->
+    gen_server:cast(?MODULE, {own, Pkt});
+hand_to_component(Pkt, Stripped) ->
+    forged(Pkt),
+    case xmpp:get_els(Stripped) == [] andalso Stripped of
+        #iq{} -> ok;
+        #message{body = [], subject = []} -> ok;
+        _ -> gen_server:cast(?MODULE, {own, Stripped})
     end.
+
+%% The component's own link elements don't come by here: component_send_packet/1 takes them.
+forged(Pkt) ->
+    gen_server:cast(?MODULE, {forged, bare(xmpp:get_from(Pkt))}),
+    drop.
 
 forged(Sender, #state{forgers = Forgers} = State) when is_map_key(Sender, Forgers) ->
     State#state{forgers = maps:update_with(Sender, fun(Count) -> Count + 1 end, Forgers)};
@@ -1194,7 +1240,7 @@ log_forgeries(Sender, #state{forgers = Forgers} = State) ->
         0 ->
             State#state{forgers = maps:remove(Sender, Forgers)};
         Count ->
-            ?WARNING_MSG("Dropped ~B forged link elements from ~ts", [Count, jid:encode(Sender)]),
+            ?WARNING_MSG("link.forged sender=~ts count=~B", [jid:encode(Sender), Count]),
             erlang:send_after(?FORGERY_LOG, self(), {forgery_log, Sender}),
             State#state{forgers = Forgers#{Sender => 0}}
     end.
@@ -1202,36 +1248,42 @@ log_forgeries(Sender, #state{forgers = Forgers} = State) ->
 %%%===================================================================
 %%% 5. Requests
 %%%===================================================================
+%% The request as a term, or what is wrong with it.
 parse_request(get, El) ->
     try
         request(xmpp:get_name(El), El)
     catch
-        throw:Reason -> {error, xmpp:err_bad_request(Reason, <<"en">>)}
+        throw:Reason -> xmpp:err_bad_request(Reason, <<"en">>)
     end;
 parse_request(set, _El) ->
-    {error, xmpp:err_feature_not_implemented()}.
+    xmpp:err_service_unavailable().
 
 request(<<"roster">>, El) ->
-    {roster, user(<<"user">>, El)};
+    {roster, attr(<<"user">>, El)};
 request(<<"blocks">>, El) ->
-    {blocks, user(<<"user">>, El)};
+    {blocks, attr(<<"user">>, El)};
 request(<<"history">>, El) ->
     Max = case optional_integer(<<"max">>, El) of
               undefined -> ?HISTORY_MAX;
               Asked -> max(1, min(Asked, ?HISTORY_MAX))
           end,
-    {history, user(<<"user">>, El), optional_integer(<<"after">>, El), Max};
+    {history, attr(<<"user">>, El), optional_integer(<<"after">>, El), Max};
 request(_, _El) ->
-    {error, xmpp:err_feature_not_implemented()}.
+    xmpp:err_service_unavailable().
 
 %% In a process of its own: rosters and archives may be slow.
-answer(IQ, {error, Error}, _Host) ->
+answer(IQ, #stanza_error{} = Error, _Host) ->
     xmpp:make_error(IQ, Error);
 answer(IQ, Request, Host) ->
-    case ejabberd_auth:user_exists(element(2, Request), Host) andalso result(Request, Host) of
-        #xmlel{} = Result -> xmpp:make_iq_result(IQ, Result);
-        #stanza_error{} = Error -> xmpp:make_error(IQ, Error);
-        false -> xmpp:make_error(IQ, xmpp:err_item_not_found())
+    case jid:nodeprep(element(2, Request)) of
+        User when is_binary(User), User /= <<>> ->
+            case ejabberd_auth:user_exists(User, Host) andalso result(setelement(2, Request, User), Host) of
+                #xmlel{} = Result -> xmpp:make_iq_result(IQ, Result);
+                #stanza_error{} = Error -> xmpp:make_error(IQ, Error);
+                false -> xmpp:make_error(IQ, xmpp:err_item_not_found())
+            end;
+        _ ->
+            xmpp:make_error(IQ, xmpp:err_item_not_found())
     end.
 
 result({roster, User}, Host) ->
@@ -1274,7 +1326,7 @@ history(User, Host, After, Max) ->
                 [{<<"complete">>, <<"1">>} || IsComplete] ++
                 [{<<"last">>, element(1, lists:last(Sorted))} || Sorted /= []] ++
                 [{<<"count">>, integer_to_binary(Count)} || is_integer(Count)]],
-               lists:flatmap(fun(Entry) -> archived_el(Entry, JID) end, Sorted));
+               lists:flatmap(fun(Entry) -> archived_el(Entry, bare(JID)) end, Sorted));
         {error, _} ->
             xmpp:err_internal_server_error()
     end.
@@ -1353,6 +1405,9 @@ at(Time) ->
 
 normalised(JID) ->
     jid:encode(jid:tolower(JID)).
+
+bare(JID) ->
+    jid:remove_resource(jid:tolower(JID)).
 
 session_key(#jid{luser = User, lserver = Host, lresource = Resource}) ->
     {Host, User, Resource}.
