@@ -113,8 +113,12 @@ start(Host, Opts) ->
 
 -spec stop(binary()) -> ok.
 stop(Host) ->
-    gen_server:call(?MODULE, {remove_host, Host}),
-    case gen_mod:is_loaded_elsewhere(Host, ?MODULE) of
+    %% module_uninstall stops it on hosts that never had it too.
+    case gen_mod:is_loaded(Host, ?MODULE) of
+        true -> gen_server:call(?MODULE, {remove_host, Host});
+        false -> ok
+    end,
+    case whereis(?MODULE) == undefined orelse gen_mod:is_loaded_elsewhere(Host, ?MODULE) of
         true -> ok;
         false -> gen_mod:stop_child(?MODULE)
     end.
