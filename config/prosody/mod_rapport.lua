@@ -28,6 +28,7 @@ local jid_split = require "util.jid".split;
 local nodeprep = require "util.encodings".stringprep.nodeprep;
 local new_cache = require "util.cache".new;
 local new_id = require "util.id".medium;
+local new_queue = require "util.queue".new;
 local time_now = require "util.time".now;
 local load_roster = require "core.rostermanager".load_roster;
 local is_contact_subscribed = require "core.rostermanager".is_contact_subscribed;
@@ -59,17 +60,30 @@ local function instant(at)
 	return ("%.6f"):format(at);
 end
 
--- Notices that each message causes are put together as text: a stanza, built and serialized, costs four times as much
-local notice_format = "<message from='%s' to='%s'><%s%s>%s</%s></message>";
+-- Most notices are put together as text, in one piece: Prosody's collector makes each table and string between dear
 
-local function attributes(attr)
-	local buffer = {};
-	for name, value in pairs(attr) do
-		if not name:find("\1", 1, true) then -- util.xmppstream's mark of another namespace; none is needed
-			table.insert(buffer, " "..name.."='"..xml_escape(value).."'");
-		end
-	end
-	return table.concat(buffer);
+local parts, n_parts = {}, 0;
+
+local function put(text)
+	n_parts = n_parts + 1;
+	parts[n_parts] = text;
+end
+
+local function put_attribute(name, value)
+	if name:find("\1", 1, true) then return; end -- util.xmppstream's mark of another namespace; none is needed
+	put(" "); put(name); put("='");
+	put(value:find("['&<>\"]") and xml_escape(value) or value);
+	put("'");
+end
+
+local function put_attributes(attr)
+	for name, value in pairs(attr) do put_attribute(name, value); end
+end
+
+local function take_text()
+	local text = table.concat(parts, "", 1, n_parts);
+	n_parts = 0;
+	return text;
 end
 
 local forgers = new_cache(1000); -- bare JID -> { count, logged }
@@ -90,7 +104,7 @@ end
 local link = { -- all of it survives a reload
 	epoch = new_id();
 	n = 0; -- the last number given
-	queue = {}; first = 1; last = 0; -- { n (nil: uncounted), xml, stanza (its top, if the sender is to be told) }
+	queue = new_queue(default_buffer); -- { n (nil: uncounted), xml, stanza (if its sender is to be told) }
 	dropped = 0;
 	once_ids = new_cache(max_once_ids);
 	stream = nil; -- the component's authenticated session
@@ -101,7 +115,7 @@ local link = { -- all of it survives a reload
 };
 local served = {}; -- hosts that name this component
 
-local buffer; -- and, global for the hosts' instances, grace
+local grace, buffer = default_grace, default_buffer;
 
 -- The Component's option, or the first host's, or the default
 local function get_setting(name, default)
@@ -112,12 +126,26 @@ local function get_setting(name, default)
 	return value and value > 0 and value or default;
 end
 
+-- Keeps what is wanted of the queue
+local function refill(is_wanted)
+	local waiting = link.queue;
+	link.queue = new_queue(math.max(buffer, waiting:count()));
+	for item in waiting:consume() do
+		if is_wanted(item) then link.queue:push(item); end
+	end
+end
+
 local function read_settings()
 	grace, buffer = get_setting("rapport_grace", default_grace), get_setting("rapport_buffer", default_buffer);
+	if link.queue.size ~= buffer then refill(function () return true; end); end
+end
+
+function get_grace()
+	return grace;
 end
 
 local function is_full()
-	return link.last - link.first + 1 >= buffer;
+	return link.queue:count() >= buffer;
 end
 
 local function write(data)
@@ -140,23 +168,17 @@ local function bounce(stanza)
 end
 
 local function bounce_waiting()
-	local kept = {};
-	for i = link.first, link.last do
-		local item = link.queue[i];
-		if item.stanza then
-			bounce(item.stanza);
-		else
-			table.insert(kept, item);
-		end
-	end
-	link.queue, link.first, link.last = kept, 1, #kept;
+	refill(function (item)
+		if not item.stanza then return true; end
+		bounce(item.stanza);
+	end);
 end
 
 local grace_timer;
 
 local function on_grace_over()
 	grace_timer = nil;
-	if link.lapsed or (link.stream and link.last < link.first) then return; end
+	if link.lapsed or (link.stream and link.queue:count() == 0) then return; end
 	local rest = link.since + grace - time_now();
 	if rest > 0 then
 		grace_timer = module:add_timer(rest, on_grace_over);
@@ -174,27 +196,25 @@ local function watch_grace()
 end
 
 local function enqueue(item)
-	if link.stream and link.last < link.first then link.since = time_now(); end
-	link.last = link.last + 1;
-	link.queue[link.last] = item;
+	if link.stream and link.queue:count() == 0 then link.since = time_now(); end
+	link.queue:push(item);
 	if next(link.greeted) then write(item.xml); end
 	watch_grace();
 end
 
-local function next_number()
-	link.n = link.n + 1;
-	return link.n, ("%d"):format(link.n);
-end
-
--- Counted notice of a host; content is XML
-function hand_over(host, name, attr, content)
+-- For a counted notice, or nothing if there is no room for it
+function take_number()
 	if is_full() then
 		link.dropped = link.dropped + 1;
 		return;
 	end
-	local n, text = next_number();
-	attr.xmlns, attr.n = xmlns_link, text;
-	enqueue({ n = n, xml = notice_format:format(host, module.host, name, attributes(attr), content or "", name) });
+	link.n = link.n + 1;
+	return link.n;
+end
+
+-- A counted notice of a host, as text
+function hand_over(n, xml)
+	enqueue({ n = n, xml = xml });
 end
 
 -- Uncounted notice of a host
@@ -207,20 +227,18 @@ function get_stream()
 end
 
 local function forget(h)
-	while link.first <= link.last and (link.queue[link.first].n or 0) <= h do
-		link.queue[link.first] = nil;
-		link.first = link.first + 1;
+	local oldest = link.queue:peek();
+	while oldest and (oldest.n or 0) <= h do
+		link.queue:pop();
+		oldest = link.queue:peek();
 	end
 end
 
 local function hand_over_again()
-	local kept = {};
-	for i = link.first, link.last do
-		local item = link.queue[i];
+	refill(function (item)
 		write(item.xml);
-		if item.n then table.insert(kept, item); end
-	end
-	link.queue, link.first, link.last = kept, 1, #kept;
+		return item.n;
+	end);
 end
 
 -- The queue goes out once per stream, or again to a host that starts over
@@ -268,39 +286,29 @@ local function is_counted(stanza)
 		or stanza.name == "presence" and counted_presence[kind];
 end
 
--- A copy, for the sender may send the same object to others
-local function without_link_elements(stanza)
-	local copy = st.clone(stanza);
-	copy.attr.xmlns = nil;
-	copy:maptags(function (tag) return tag.attr.xmlns ~= xmlns_link and tag or nil; end);
-	return copy;
-end
-
 local function take(event)
 	local stanza = event.stanza;
+	if stanza.name == "presence" then stanza = st.clone(stanza); end -- mod_presence sends the same object to others
+	stanza.attr.xmlns = nil;
 	if stanza:child_with_ns(xmlns_link) then
 		report_forgery(stanza);
-		stanza = without_link_elements(stanza);
+		stanza:maptags(function (tag) return tag.attr.xmlns ~= xmlns_link and tag or nil; end);
 		if #stanza.tags == 0 and stanza.name ~= "presence" then return true; end
-		event.stanza = stanza;
 	end
-	if not next(served) or link.refused then return; end -- without a link mod_component does all
 
-	local counted = is_counted(stanza);
-	if link.stream and not counted then
-		stanza.attr.xmlns = nil;
-		write(stanza);
-	elseif link.lapsed or is_full() then
+	local is_linked = next(served) and not link.refused; -- otherwise mod_component does all
+	if is_linked and (link.lapsed or is_full()) and (not link.stream or is_counted(stanza)) then
 		bounce(stanza);
+	elseif is_linked and is_counted(stanza) then
+		local n = take_number();
+		stanza:add_direct_child(st.stanza("handed", { xmlns = xmlns_link, n = ("%d"):format(n) }));
+		enqueue({ n = n, xml = tostring(stanza), stanza = stanza });
+	elseif link.stream then
+		write(stanza);
+	elseif is_linked then
+		enqueue({ xml = tostring(stanza), stanza = stanza });
 	else
-		local item, text = { stanza = st.clone(stanza, true) };
-		stanza = without_link_elements(stanza);
-		if counted then
-			item.n, text = next_number();
-			stanza:tag("handed", { xmlns = xmlns_link, n = text });
-		end
-		item.xml = tostring(stanza);
-		enqueue(item);
+		return;
 	end
 	return true;
 end
@@ -398,71 +406,81 @@ local function get_link()
 	return host_session and host_session.type == "component" and host_session.modules.rapport;
 end
 
-local function get_grace()
+local function grace_of_link()
 	local other = get_link();
-	return other and other.grace or module:get_option_number("rapport_grace") or default_grace;
+	return other and other.get_grace() or module:get_option_number("rapport_grace") or default_grace;
 end
 
 local function notify(element)
 	if state.up then get_link().tell(module.host, element); end
 end
 
-local function notify_counted(name, attr, content)
+local notice_start = served_by and "<message from='"..module.host.."' to='"..served_by.."'><";
+
+-- put_rest puts the attributes and content of that element
+local function notify_counted(name, put_rest, ...)
 	local other = get_link();
-	if other then other.hand_over(module.host, name, attr, content); end
+	local n = other and other.take_number();
+	if not n then return; end
+	put(notice_start); put(name); put(" xmlns='urn:x-rapport:link:0' n='"); put(("%d"):format(n)); put("'");
+	put_rest(...);
+	put("</"); put(name); put("></message>");
+	other.hand_over(n, take_text());
 end
 
--- The reduced message, as XML
-
-local function top(tag, content)
-	if not content then return "<"..tag.name..attributes(tag.attr).."/>"; end
-	return "<"..tag.name..attributes(tag.attr)..">"..content.."</"..tag.name..">";
+local function put_empty(attr)
+	put_attributes(attr);
+	put(">");
 end
 
-local function with_empty(child_name)
+-- The reduced message: each rule puts what is kept of an element
+
+local function put_top(tag)
+	put("<"); put(tag.name); put_attributes(tag.attr); put("/>");
+end
+
+local function put_with_empty(child_name)
 	return function (tag)
 		local child = tag:child_with_name(child_name);
-		return top(tag, child and top(child));
+		if not child then return put_top(tag); end
+		put("<"); put(tag.name); put_attributes(tag.attr); put(">");
+		put_top(child);
+		put("</"); put(tag.name); put(">");
 	end
 end
 
--- Only elements of these names, each by its rule
 local function only(rules)
 	return function (tag)
 		local rule = rules[tag.name];
-		return rule and rule(tag);
+		if rule then rule(tag); end
 	end
-end
-
-local function empty(tag)
-	return top(tag);
 end
 
 local function has_text(tag)
 	return (tag:get_text() or "") ~= "";
 end
 
-local reduced = { -- namespace -> function (tag) -> what is kept of it
-	["jabber:client"] = only({ body = function (tag) return has_text(tag) and top(tag); end });
-	["urn:xmpp:eme:0"] = empty;
-	["urn:xmpp:omemo:2"] = only({ encrypted = with_empty("payload") });
-	["eu.siacs.conversations.axolotl"] = only({ encrypted = with_empty("payload") });
-	["urn:xmpp:chat-markers:0"] = empty;
-	["urn:xmpp:message-correct:0"] = empty;
-	["urn:xmpp:message-retract:0"] = empty;
-	["urn:xmpp:message-retract:1"] = empty;
-	["urn:xmpp:fasten:0"] = with_empty("retract");
-	["urn:xmpp:delay"] = empty;
-	["jabber:x:delay"] = empty;
-	["urn:xmpp:sid:0"] = only({ ["origin-id"] = empty });
-	["urn:xmpp:receipts"] = empty;
-	["urn:xmpp:reply:0"] = empty;
-	["urn:xmpp:attention:0"] = empty;
-	["jabber:x:oob"] = empty;
-	["urn:xmpp:sfs:0"] = empty;
-	["jabber:x:conference"] = function (tag) return "<"..tag.name.." xmlns='jabber:x:conference'/>"; end;
-	["urn:xmpp:mam:2"] = only({ result = empty });
-	["urn:xmpp:carbons:2"] = only({ sent = empty, received = empty });
+local reduced = {
+	["jabber:client"] = only({ body = function (tag) if has_text(tag) then put_top(tag); end end });
+	["urn:xmpp:eme:0"] = put_top;
+	["urn:xmpp:omemo:2"] = only({ encrypted = put_with_empty("payload") });
+	["eu.siacs.conversations.axolotl"] = only({ encrypted = put_with_empty("payload") });
+	["urn:xmpp:chat-markers:0"] = put_top;
+	["urn:xmpp:message-correct:0"] = put_top;
+	["urn:xmpp:message-retract:0"] = put_top;
+	["urn:xmpp:message-retract:1"] = put_top;
+	["urn:xmpp:fasten:0"] = put_with_empty("retract");
+	["urn:xmpp:delay"] = put_top;
+	["jabber:x:delay"] = put_top;
+	["urn:xmpp:sid:0"] = only({ ["origin-id"] = put_top });
+	["urn:xmpp:receipts"] = put_top;
+	["urn:xmpp:reply:0"] = put_top;
+	["urn:xmpp:attention:0"] = put_top;
+	["jabber:x:oob"] = put_top;
+	["urn:xmpp:sfs:0"] = put_top;
+	["jabber:x:conference"] = function (tag) put("<"); put(tag.name); put(" xmlns='jabber:x:conference'/>"); end;
+	["urn:xmpp:mam:2"] = only({ result = put_top });
+	["urn:xmpp:carbons:2"] = only({ sent = put_top, received = put_top });
 };
 
 -- mod_mam puts its id behind those that the sender made up (0.12.3 leaves them in)
@@ -473,15 +491,20 @@ local function find_archive_id(stanza, owner)
 	end
 end
 
-local function reduce(stanza, archive_id)
-	local attr = stanza.attr;
-	local kept = { "<message xmlns='jabber:client'", attributes({ from = attr.from, to = attr.to, id = attr.id, type = attr.type }), ">" };
-	for _, tag in ipairs(stanza.tags) do
-		local rule = tag == archive_id and empty or reduced[tag.attr.xmlns or "jabber:client"];
-		table.insert(kept, rule and rule(tag) or nil);
+local kept_attributes = { "from", "to", "id", "type" };
+
+local function put_reduced(stanza, archive_id)
+	put("<message xmlns='jabber:client'");
+	for _, name in ipairs(kept_attributes) do
+		local value = stanza.attr[name];
+		if value then put_attribute(name, value); end
 	end
-	table.insert(kept, "</message>");
-	return table.concat(kept);
+	put(">");
+	for _, tag in ipairs(stanza.tags) do
+		local rule = tag == archive_id and put_top or reduced[tag.attr.xmlns or "jabber:client"];
+		if rule then rule(tag); end
+	end
+	put("</message>");
 end
 
 -- RFC 6121, 5.2.2: an unknown type is normal
@@ -508,37 +531,47 @@ local function is_tapped(stanza)
 	return false;
 end
 
+local function put_tap(stanza, at, archive_id)
+	put_attribute("at", instant(at));
+	put(">");
+	put_reduced(stanza, archive_id);
+end
+
 local function tap(stanza, user, at)
 	local archive_id = hosts[module.host].modules.mam and find_archive_id(stanza, user.."@"..module.host);
-	notify_counted("tap", { at = instant(at) }, reduce(stanza, archive_id));
+	notify_counted("tap", put_tap, stanza, at, archive_id);
 end
 
 -- Messages to local users: which ones mod_message has accepted is known when it is done
 
-local refused_offline; -- the last stanza that could not be stored
+-- The stanza that is on its way through mod_message, if it is one to tap, and its recipient's user name
+local delivered, delivered_to;
+local refused; -- the last stanza that could not be stored offline
+
+local function before_delivery(event)
+	local is_wanted, user = is_tapped(event.stanza);
+	if is_wanted then delivered, delivered_to = event.stanza, user; end
+end
 
 local function watch_offline(fire, name, event)
 	local stored = fire(name, event);
-	if not stored then refused_offline = event.stanza; end
+	if not stored then refused = event.stanza; end
 	return stored;
-end
-
-local function before_delivery(event)
-	event.rapport_tapped, event.rapport_user = is_tapped(event.stanza);
 end
 
 local report_bounce; -- below
 
 local function watch_delivery(fire, name, event)
 	local at = time_now();
+	local outer, outer_to = delivered, delivered_to;
+	delivered = nil;
 	local result = fire(name, event);
-	local stanza = event.stanza;
-	if event.rapport_tapped then
-		local user = event.rapport_user;
-		if stanza ~= refused_offline and user_exists(user, module.host) then tap(stanza, user, at); end
-		refused_offline = nil;
-	elseif stanza.attr.type == "error" then
-		report_bounce(stanza, at);
+	local stanza, user = delivered, delivered_to;
+	delivered, delivered_to = outer, outer_to;
+	if stanza then
+		if stanza ~= refused and user_exists(user, module.host) then tap(stanza, user, at); end
+	elseif event.stanza.attr.type == "error" then
+		report_bounce(event.stanza, at);
 	end
 	return result;
 end
@@ -567,7 +600,7 @@ function report_bounce(stanza, at)
 	local key = from and to and id and message_key(from, to, id);
 	if not key or not state.sent:get(key) then return; end
 	state.sent:set(key, nil);
-	notify_counted("bounce", { at = instant(at), from = from, to = to, id = id });
+	notify_counted("bounce", put_empty, { at = instant(at), from = from, to = to, id = id });
 end
 
 -- Read states (XEP-0490)
@@ -578,7 +611,7 @@ local function on_read(event)
 	local user, contact = event.service.config.pep_username, jid_prep(event.id);
 	local stanza_id = event.item:find("{"..xmlns_displayed.."}displayed/{urn:xmpp:sid:0}stanza-id");
 	if not user or not contact or not stanza_id or not stanza_id.attr.id then return; end
-	notify_counted("read", {
+	notify_counted("read", put_empty, {
 		at = instant(time_now()); user = user.."@"..module.host; contact = contact;
 		id = stanza_id.attr.id; by = stanza_id.attr.by;
 	});
@@ -594,7 +627,7 @@ local function tell_changes()
 	changes = {};
 	for user, whats in pairs(told) do
 		for what in pairs(whats) do
-			notify_counted("changed", { user = user, what = what });
+			notify_counted("changed", put_empty, { user = user, what = what });
 		end
 	end
 end
@@ -897,7 +930,7 @@ local missing_timer;
 local function on_link_missing()
 	missing_timer = nil;
 	if state.up or state.open then return; end
-	local rest = state.down_since + get_grace() - time_now();
+	local rest = state.down_since + grace_of_link() - time_now();
 	if rest > 0 then
 		missing_timer = module:add_timer(rest, on_link_missing);
 	else
@@ -906,7 +939,7 @@ local function on_link_missing()
 end
 
 local function watch_missing()
-	missing_timer = missing_timer or module:add_timer(get_grace(), on_link_missing);
+	missing_timer = missing_timer or module:add_timer(grace_of_link(), on_link_missing);
 end
 
 function link_lost()
@@ -1104,7 +1137,8 @@ local function answer_history(user, query, result)
 		last = id;
 		local stanza = st.is_stanza(item) and item or st.deserialize(item);
 		if is_tapped(stanza) then
-			result:tag("tap", { xmlns = xmlns_link, id = id, at = instant(when) }):add_child(parse_xml(reduce(stanza))):up();
+			put_reduced(stanza);
+			result:tag("tap", { xmlns = xmlns_link, id = id, at = instant(when) }):add_child(parse_xml(take_text())):up();
 		end
 	end
 	result.attr.last, result.attr.complete = last, read <= max and "1" or nil;
@@ -1157,7 +1191,8 @@ end
 -- One line that names what is missing
 local function report_missing()
 	if is_component and not next(served) then
-		module:log("error", "No VirtualHost names this component: it needs \"rapport\" in modules_enabled and rapport_component = %q", module.host);
+		module:log("error", "No VirtualHost names this component: put \"rapport\" into modules_enabled there, and rapport_component = %q",
+			module.host);
 	elseif not is_component and not served_by then
 		module:log("error", "rapport_component is not set to the JID of the component: mod_rapport does nothing on this host");
 	elseif not is_component and not get_link() then

@@ -174,6 +174,7 @@ async def test_a_full_buffer_bounces_stanzas_and_drops_and_counts_taps(make_pros
     await bob.ping()
     assert (await rapport.hello()).get("dropped") == "1"
     await rapport.ack(2)
+    await rapport.settled()
     await write(bob, rapport.domain, "four")
     got = await rapport.expect(lambda stanza: xml.body(stanza) == "four")
     assert number(got) == 3

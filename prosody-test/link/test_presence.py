@@ -114,6 +114,7 @@ async def test_a_show_stands_where_clients_put_it_if_there_was_none(prosody, cli
     bob = await client(prosody, "bob@localhost/laptop")
     alice = await client(prosody, "alice@localhost/phone", available=False)
     await alice.send(f"<presence><priority>5</priority>{CAPS}</presence>")
+    await alice.ping()
     session = await gated(rapport, alice.jid)
     await rapport.show(alice.jid, session.get("v"), "dnd", "K", ["bob@localhost"], "<status>busy &amp; so on</status>")
     await bob.sees("alice@localhost", "dnd")
