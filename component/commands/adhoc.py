@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 
 from component.commands.model import Answer, Ask, Asker, BadField, Command, Field, Row, Type
 from component.commands.registry import LINK_DOWN, Registry, complaint
-from component.commands.values import Texts, parse, shown
+from component.commands.values import NO_CHOICE, Texts, parse, shown
 from component.ports import LinkDown, StanzaError
 from stanzas.build import element
 from stanzas.forms import FORM, FormField, form, submitted, table
@@ -275,11 +275,11 @@ def _fitting(rows: Sequence[Row]) -> Sequence[Row]:
 
 
 def _form_field(each: Field, stage: _Stage) -> FormField:
-    options = each.options
-    if each.type is Type.CHOICE and not each.required and "" not in (value for value, _label in options):
-        # Converse.js 14 selects the first option where none is: it must be the empty one.
-        options = [("", "none"), *options]
-    return FormField(each.name, each.type.form_type, each.label, _field_texts(each, stage), each.required, options, each.help)
+    options, texts = each.options, _field_texts(each, stage)
+    if each.type is Type.CHOICE and not each.required and NO_CHOICE not in (value for value, _label in options):
+        # Converse.js 14 selects the first option where none is; Profanity 0.13.1 shows no options then, and ends on an empty one.
+        options, texts = [(NO_CHOICE, NO_CHOICE), *options], texts or [NO_CHOICE]
+    return FormField(each.name, each.type.form_type, each.label, texts, each.required, options, each.help)
 
 
 def _field_texts(each: Field, stage: _Stage) -> Sequence[str]:

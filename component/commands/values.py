@@ -16,6 +16,8 @@ Texts = Mapping[str, Sequence[str]]
 """Field name → texts; a name without a text was left empty, one that is not there was left out."""
 
 BOOLEANS = {"1": True, "true": True, "on": True, "yes": True, "0": False, "false": False, "off": False, "no": False}
+NO_CHOICE = "none"
+"""The option of a CHOICE that may be empty for just that; an empty text means the same."""
 MANY = (Type.LINES, Type.CHOICES)
 """The types that take several texts."""
 
@@ -111,6 +113,12 @@ def _choice(field: Field, text: str) -> str:
     return option
 
 
+def _optional_choice(field: Field, text: str) -> str | None:
+    if not field.required and _option(field, text) is None and text.casefold() == NO_CHOICE:
+        return None
+    return _choice(field, text)
+
+
 def _choices(field: Field, texts: Sequence[str]) -> tuple[str, ...]:
     chosen: dict[str, None] = {}
     for text in texts:
@@ -175,7 +183,7 @@ _PARSERS: Mapping[Type, Callable[[Field, Sequence[str]], Any]] = {
     Type.SECRET: _secret,
     Type.BOOLEAN: _one(_boolean),
     Type.JID: _one(_jid),
-    Type.CHOICE: _one(_choice),
+    Type.CHOICE: _one(_optional_choice),
     Type.CHOICES: _choices,
     Type.DURATION: _one(_duration),
     Type.NUMBER: _one(_number),

@@ -188,7 +188,7 @@ async def test_what_the_command_itself_cannot_take_brings_the_form_back_too(adho
     assert values_of(reply)["who"] == ["stranger@example.org"]
 
 
-async def test_a_choice_that_may_be_empty_has_an_empty_option(registry: Registry, clock: FakeClock) -> None:
+async def test_a_choice_that_may_be_empty_has_an_option_for_that_which_is_chosen(registry: Registry, clock: FakeClock) -> None:
     async def fields(_asker: Asker) -> Sequence[Field]:
         return [Field("level", "Level", Type.CHOICE, options=[("1", "closest")])]
 
@@ -197,9 +197,10 @@ async def test_a_choice_that_may_be_empty_has_an_empty_option(registry: Registry
 
     registry.add(Command("label", "Label", run, fields))
     talk = Talk(Adhoc(registry, clock.now), "label")
-    options = [option.findtext(f"{X}value") for option in (await talk.say()).iter(f"{X}option")]
-    assert options == ["", "1"]
-    assert text(await talk.submit(level=""), f"{C}note") == "Level None."
+    reply = await talk.say()
+    assert [option.findtext(f"{X}value") for option in reply.iter(f"{X}option")] == ["none", "1"]
+    assert values_of(reply)["level"] == ["none"]
+    assert text(await talk.submit(level="none"), f"{C}note") == "Level None."
 
 
 async def test_a_command_without_fields_answers_at_once_with_a_field_per_row(adhoc: Adhoc) -> None:
