@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from xml.etree.ElementTree import Element, fromstring, tostring
+from xml.etree.ElementTree import Element, fromstring
 
 from component.commands.model import Refused
 from component.lanes import Lanes
@@ -16,6 +16,7 @@ from stanzas import link
 from stanzas.build import error_reply, may_be_answered, result_reply
 from stanzas.jid import bare, split
 from stanzas.namespaces import COMPONENT, qualified
+from stanzas.serialise import serialise
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ class Router:
 
     async def _store(self, stanza: Element, handed: Handed | None) -> None:
         at = self._now()
-        stored = await self._queue.put(_lane(stanza), tostring(stanza), at, handed)
+        stored = await self._queue.put(_lane(stanza), serialise(stanza, "").encode(), at, handed)
         if stored is not None:
             self._deal(stanza, stored, at)
 

@@ -10,9 +10,9 @@ from contextlib import suppress
 from xml.etree.ElementTree import Element
 
 from slixmpp.componentxmpp import ComponentXMPP
-from slixmpp.xmlstream.tostring import tostring
 
 from stanzas.namespaces import COMPONENT, PING, STREAM, STREAM_ERRORS
+from stanzas.serialise import serialise
 from stanzas.text import clean
 
 log = logging.getLogger(__name__)
@@ -166,7 +166,7 @@ class Stream:
 
     def send(self, stanza: Element) -> bool:
         """Send a stanza; False if the stream is down or the stanza too large for the server (then nothing was sent)."""
-        return self.write(tostring(stanza, xmlns=COMPONENT, top_level=True))
+        return self.write(serialise(stanza))
 
     def write(self, xml: str) -> bool:
         connection = self._connection

@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from xml.etree.ElementTree import Element, tostring
+from xml.etree.ElementTree import Element
 
 from component.ports import Clock, Queued, Server, StanzaError
 from component.rules import addresses, routing
@@ -25,6 +25,7 @@ from component.virtual.store import Known, SavedConversation, Sent, Store
 from component.virtual.team import Sub, Team
 from stanzas.build import error_reply, message
 from stanzas.jid import bare, split
+from stanzas.serialise import serialise
 
 log = logging.getLogger(__name__)
 
@@ -283,8 +284,8 @@ class Conversations:
 
     async def _await_errors(self, conversation: Conversation, delivery: Delivery) -> None:
         if delivery.stored is None:
-            stanza = delivery.queued.stanza
-            delivery.stored = await self._queue.put(conversation.address, tostring(stanza), delivery.queued.at)
+            payload = serialise(delivery.queued.stanza, "").encode()
+            delivery.stored = await self._queue.put(conversation.address, payload, delivery.queued.at)
         await self._server.confirmed()
 
     # --- what moves a conversation ---

@@ -17,6 +17,11 @@ class Queue(Protocol):
     def remove(self, ids: Sequence[int]) -> Coroutine[Any, Any, None]: ...
 
 
+CONFIRM, REMOVE = 0.02, 0.05
+"""Seconds for which what was sent is gathered into one question, and what is dealt with into one removal: neither is urgent, and both would
+stand in the way of the messages that come next."""
+
+
 class Outbox:
     """Sends, and tells each sender whether the server has taken it. What is dealt with is removed from the queue in batches."""
 
@@ -24,8 +29,8 @@ class Outbox:
         self._server, self._queue, self._store = server, queue, store
         self._unconfirmed: list[Callable[[bool], None]] = []
         self._dealt: list[int] = []
+        self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._confirming = False
 
     def send(self, stanza: Element, once: str, then: Callable[[bool], None]) -> bool:
         """Send a stanza; False: the stream is down, nothing was sent. `then` is told whether the server has taken it.
@@ -35,34 +40,38 @@ class Outbox:
         if not self._server.send(stanza, once):
             return False
         self._unconfirmed.append(then)
-        if not self._confirming:
-            self._confirming = True
-            self._run(self._confirm())
+        self._later(CONFIRM, self._confirm_all)
         return True
 
     def dealt(self, queued: int) -> None:
         """A message of the queue is dealt with: it leaves the queue after what was noted of it is durable."""
-        if not self._dealt:
-            asyncio.get_running_loop().call_soon(self._remove)
         self._dealt.append(queued)
+        self._later(REMOVE, self._remove_all)
 
     async def drain(self) -> None:
         """Wait until everything sent is confirmed or lost, and what is dealt with is removed."""
-        while self._tasks or self._dealt:
-            self._remove()
+        while self._timers or self._tasks:
+            for work, timer in list(self._timers.items()):
+                timer.cancel()
+                work()
             await asyncio.wait(set(self._tasks))
 
-    async def _confirm(self) -> None:
-        while self._unconfirmed:
-            told, self._unconfirmed = self._unconfirmed, []
-            taken = await self._server.confirmed()
-            for then in told:
-                then(taken)
-        self._confirming = False
+    def _later(self, seconds: float, work: Callable[[], None]) -> None:
+        if work not in self._timers:
+            self._timers[work] = asyncio.get_running_loop().call_later(seconds, work)
 
-    def _remove(self) -> None:
-        if not self._dealt:
-            return
+    def _confirm_all(self) -> None:
+        del self._timers[self._confirm_all]
+        told, self._unconfirmed = self._unconfirmed, []
+        self._run(self._confirm(told))
+
+    async def _confirm(self, told: Sequence[Callable[[bool], None]]) -> None:
+        taken = await self._server.confirmed()
+        for then in told:
+            then(taken)
+
+    def _remove_all(self) -> None:
+        del self._timers[self._remove_all]
         dealt, self._dealt = self._dealt, []
         self._store.hurry()
         self._run(self._queue.remove(dealt))

@@ -128,6 +128,8 @@ KEYS = Table(
 
 RECORDS_KEPT = 90 * 86_400.0
 """Seconds after which a record is forgotten."""
+NOTES = 0.05
+"""Seconds for which notes are gathered into one write: a message that comes meanwhile need not wait for theirs."""
 _IDS = "message ids"
 
 
@@ -209,7 +211,7 @@ class Saved:
 
 @dataclass(slots=True)
 class _Batch:
-    """Notes of one turn of the loop."""
+    """Notes, to be written together."""
 
     conversations: dict[int, SavedConversation | None] = field(default_factory=dict)
     records: list[Record] = field(default_factory=list)
@@ -257,6 +259,7 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._batch: _Batch | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._writing: set[asyncio.Task[None]] = set()
         self._last: asyncio.Task[None] | None = None
 
@@ -366,6 +369,9 @@ class Store:
 
     def hurry(self) -> None:
         """Hand the notes to the database now: what is written there after this call becomes durable after them."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._batch is not None:
             batch, self._batch = self._batch, None
             self._last = asyncio.create_task(self._database.write(batch.write))
@@ -381,7 +387,7 @@ class Store:
     def _notes(self) -> _Batch:
         if self._batch is None:
             self._batch = _Batch()
-            asyncio.get_running_loop().call_soon(self.hurry)
+            self._timer = asyncio.get_running_loop().call_later(NOTES, self.hurry)
         return self._batch
 
     # --- questions ---
