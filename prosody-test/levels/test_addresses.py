@@ -54,14 +54,16 @@ async def test_a_jid_is_the_same_however_it_is_typed(around_alice, typed):
     assert dict((await commands.run(s["alice"], "levels")).rows)["level5@localhost"].startswith("level 1")
 
 
-async def test_odd_jids_in_a_roster_are_listed_as_they_are(scene):
+async def test_odd_jids_in_a_roster_are_listed_as_they_are(make_prosody, rapport, client):
     odd = ["foo@bar.org:5222", "room@muc.x/\N{PERSON RAISING BOTH HANDS IN CELEBRATION}", "x@y.co,", "news.example"]
-    s = await scene("alice", "bob", hosts=[Host(users={"alice": [*map(Contact, odd), Contact("bob@localhost")], "bob": []})])
-    await levels.open_door(s["alice"], "contacts", 5)
-    assert set(await levels.contacts(s["bob"], ALICE)) == set(odd)
-    answer = await commands.run(s["bob"], "contacts-of", {"owner": ALICE, "send_links": True, "send_items": True})
+    server = await make_prosody([Host(users={"alice": [*map(Contact, odd), Contact("bob@localhost")], "bob": []})])
+    await rapport(server)
+    alice, bob = await client(server, f"{ALICE}/phone"), await client(server, "bob@localhost/phone")
+    await levels.open_door(alice, "contacts", 5)
+    assert set(await levels.contacts(bob, ALICE)) == set(odd)
+    answer = await commands.run(bob, "contacts-of", {"owner": ALICE, "send_links": True, "send_items": True})
     assert {jid for jid, _ in answer.rows} == set(odd)
-    await s["bob"].expect(lambda each: "xmpp:news.example?roster" in (xml.body(each) or ""))
+    await bob.expect(lambda each: "xmpp:news.example?roster" in (xml.body(each) or ""))
 
 
 @pytest.mark.parametrize(

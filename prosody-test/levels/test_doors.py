@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 from rig import commands, levels, xml
 from rig.raw import RawClient
+from rig.wait import eventually
 
 ALICE = "alice@localhost"
 OPENED = {1, 3, 5}
@@ -71,6 +72,11 @@ async def doors(around_alice):
         await commands.run(s["alice"], "real-name", {"fn": "Alice Liddell"})
         for door in ("contacts", "files", "real-name"):
             await levels.open_door(s["alice"], door, *OPENED)
+
+        async def blocks() -> bool:
+            return not await by_iq(s["blocked"], Question(ALICE, "contacts", 3))
+
+        await eventually(blocks, what="the block list is known")
         return s
 
     return make

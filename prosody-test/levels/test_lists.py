@@ -259,5 +259,9 @@ async def test_what_was_opened_ends_with_the_account(around_alice):
     await s.server.set_contact("alice", Contact("level1@localhost"))
     await s.server.set_contact("alice", Contact("level2@localhost"))
     alice = await s.enter("alice")
-    assert dict((await commands.run(alice, "levels")).rows)["level1@localhost"].startswith("level 5")
+
+    async def is_new() -> bool:
+        return await level_of(alice, "level1@localhost") == 5
+
+    await eventually(is_new, what="the pins of the account that is gone are forgotten")
     assert xml.condition(await s["level1"].iq("get", levels.roster_query(), levels.face(ALICE))) == "forbidden"
