@@ -1,7 +1,7 @@
 """What a person does with a client, the same whichever it is."""
 
 import abc
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from rig.server import Server
@@ -11,7 +11,7 @@ PATIENCE = 15.0
 """Seconds: a browser on a busy machine."""
 
 Value = str | bool | Sequence[str]
-"""Of a form's field: what is typed or chosen, whether it is ticked, the options that are."""
+"""Of a form's field: the text that is typed or the option that is chosen, whether it is ticked, the lines or the options that are."""
 
 
 def squeezed(text: str) -> str:
@@ -25,6 +25,9 @@ class Client(abc.ABC):
     Args:
         directory: for all that it keeps.
     """
+
+    lists_nodes = False
+    """A list of commands shows their nodes, not their names."""
 
     def __init__(self, server: Server, user: str, directory: Path) -> None:
         self.server = server
@@ -52,8 +55,8 @@ class Client(abc.ABC):
         """Choose a command from the list."""
 
     @abc.abstractmethod
-    async def fill(self, **values: Value) -> None:
-        """Give these fields of the form these values; names that are Python's own end with `_`."""
+    async def fill(self, values: Mapping[str, Value]) -> None:
+        """Fill in a form: the beginning of a field's label, and its value."""
 
     @abc.abstractmethod
     async def submit(self) -> None:
@@ -82,6 +85,10 @@ class Client(abc.ABC):
     @abc.abstractmethod
     async def shown(self, contact: str) -> str:
         """What the roster shows of a contact: online, chat, away, xa, dnd or offline."""
+
+    async def picture(self, path: Path) -> None:
+        """Keep what it shows now, as PNG."""
+        raise NotImplementedError
 
     # -- waiting
 

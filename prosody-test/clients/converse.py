@@ -2,10 +2,10 @@
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from playwright.async_api import Browser, BrowserContext, Page, Route, expect
+from playwright.async_api import Browser, BrowserContext, Locator, Page, Route, expect
 from rig.server import COMPONENT, PASSWORD, Server
 
 from clients.client import PATIENCE, Client, Value
@@ -40,6 +40,7 @@ class Converse(Client):
 
     context: BrowserContext
     page: Page
+    _chat: Locator
 
     def __init__(self, server: Server, user: str, directory: Path, browser: Browser) -> None:
         super().__init__(server, user, directory)
@@ -91,6 +92,10 @@ class Converse(Client):
         if not await commands.is_visible():
             await self.page.click("a.show-client-info")
             await self.page.click(".modal .nav-link:has-text('Commands')")
+        # A command whose form is open stays so; the next click on it would close that.
+        opened = commands.locator("li:has(form) a[data-command-node]")
+        if await opened.count():
+            await opened.click()
         await commands.locator("input[name=jid]").fill(COMPONENT)
         await commands.locator("input[type=submit]").click()
         await commands.locator("a[data-command-node]").first.wait_for()
@@ -98,16 +103,17 @@ class Converse(Client):
     async def execute(self, node: str) -> None:
         await self.page.click(f"converse-adhoc-commands a[data-command-node='{node}']")
 
-    async def fill(self, **values: Value) -> None:
-        for name, value in values.items():
-            field = self.page.locator(f"converse-adhoc-commands li [name='{name.rstrip('_')}']")
+    async def fill(self, values: Mapping[str, Value]) -> None:
+        for label, value in values.items():
+            begins = re.compile(rf"^\s*{re.escape(label)}")
+            found = self.page.locator("converse-adhoc-commands li label", has_text=begins).locator("xpath=..")
+            field = found.locator("input, select, textarea").first
             if isinstance(value, bool):
                 await field.set_checked(value)
             elif await field.evaluate("field => field.tagName") == "SELECT":
                 await field.select_option(value if isinstance(value, str) else list(value))
             else:
-                assert isinstance(value, str)
-                await field.fill(value)
+                await field.fill(value if isinstance(value, str) else "\n".join(value))
 
     async def submit(self) -> None:
         await self.page.click("converse-adhoc-commands li input[data-action=complete]")
@@ -119,31 +125,35 @@ class Converse(Client):
     # -- chat
 
     async def open_chat(self, jid: str) -> None:
-        await self.page.evaluate("jid => { location.hash = `#converse/chat?jid=${jid}` }", jid)
-        await self._textarea.wait_for()
+        contact = self.page.locator(f"converse-roster a[data-jid={json.dumps(jid)}]")
+        if not await contact.count():
+            await self.page.evaluate("jid => { location.hash = `#converse/chat?jid=${jid}` }", jid)
+        await contact.click()
+        self._chat = self.page.locator(f"converse-chat[jid={json.dumps(jid)}]")
+        await self._chat.locator("textarea").wait_for()
 
     async def say(self, line: str) -> None:
-        await self._textarea.fill(line)
-        await self._textarea.press("Enter")
-
-    @property
-    def _textarea(self) -> Any:
-        return self.page.locator("textarea.chat-textarea:visible")
+        textarea = self._chat.locator("textarea")
+        await textarea.fill(line)
+        await textarea.press("Enter")
 
     async def chat_text(self) -> str:
-        return "\n".join(await self.page.locator("converse-chat:visible, .chatbox:visible").all_inner_texts())
+        return await self._chat.inner_text()
 
     # -- roster
 
     async def roster(self) -> None:
         if await self.page.locator(".modal.show").count():
-            await self.page.click(".modal.show .btn-close")
+            await self.page.click(".modal.show button:text-is('Close')")
             await expect(self.page.locator(".modal.show")).to_have_count(0)
 
     async def shown(self, contact: str) -> str:
         name = self.page.locator(f"converse-roster a[data-jid='{contact}'] .contact-name")
         found = re.search(r"contact-name--(\w+)", await name.get_attribute("class") or "")
         return found[1] if found else ""
+
+    async def picture(self, path: Path) -> None:
+        await self.page.screenshot(path=path)
 
 
 _TEXT = """selector => {

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,15 +75,14 @@ class Gajim(Client):
         assert await self.ask("choose", node), f"there is no {node} in {await self.command_text()}"
         await self._press("Execute")
 
-    async def fill(self, **values: Value) -> None:
-        for name, value in values.items():
-            await self.ask("fill", name.rstrip("_"), value)
+    async def fill(self, values: Mapping[str, Value]) -> None:
+        for label, value in values.items():
+            await self.ask("fill", label, value)
 
     async def submit(self) -> None:
         await self._press("Complete")
 
     async def _press(self, label: str) -> None:
-        # After a change of a field its button waits until the form has been looked through.
         await eventually(lambda: self.ask("press", COMMANDS, label), PATIENCE, f"{label} can be pressed")
 
     async def command_text(self) -> str:
@@ -98,7 +98,12 @@ class Gajim(Client):
         return str(await self.ask("text", MAIN))
 
     async def roster(self) -> None:
+        await self.ask("shut", COMMANDS)
         await self.ask("show_roster")
 
     async def shown(self, contact: str) -> str:
         return str(await self.ask("show", contact))
+
+    async def picture(self, path: Path) -> None:
+        """Of the commands' window, if it is open."""
+        await self.ask("picture", COMMANDS if await self.command_text() else MAIN, str(path))

@@ -154,18 +154,22 @@ def choose(node: str) -> bool:
 def press(kind: str, label: str) -> bool:
     """Press a button; whether it could be."""
     window = window_of(kind)
-    for widget in () if window is None else widgets(window):
+    shown = [] if window is None else list(widgets(window))
+    # A field is looked through 0.2 s after its last change; a form that is gone by then makes Gajim 1.7.3 raise an error.
+    forms = [widget for widget in shown if type(widget).__name__ == "FormGrid"]
+    if any(getattr(row, "_validate_source_id", None) is not None for form in forms for row in form.rows):
+        return False
+    for widget in shown:
         if isinstance(widget, Gtk.Button) and widget.get_label() == label and widget.is_sensitive():
             widget.clicked()
             return True
     return False
 
 
-def fill(var: str, value: Any) -> None:
-    """Give a field of the form its value: a text, whether it is ticked, the options that are."""
+def fill(label: str, value: Any) -> None:
+    """Give the field whose label begins so its value: a text, whether it is ticked, its lines or options."""
     grid = next(widget for widget in widgets(window_of("AdHocCommands")) if type(widget).__name__ == "FormGrid")
-    fields = [row for row in grid.rows if hasattr(row, "_field")]
-    field = next(row for row in fields if row._field.var == var)
+    field = next(row for row in grid.rows if hasattr(row, "_field") and row._label.get_text().startswith(label))
     widget = field._widget
     if isinstance(widget, Gtk.CheckButton):
         widget.set_active(value)
@@ -174,12 +178,12 @@ def fill(var: str, value: Any) -> None:
     elif isinstance(widget, Gtk.ComboBox):
         widget.set_active_id(value)
     elif isinstance(inner := widget.get_child(), Gtk.TextView):
-        inner.get_buffer().set_text(value)
+        inner.get_buffer().set_text("\n".join(value))
     else:
         (toggle,) = inner.get_column(1).get_cells()
-        options = {option: label for label, option in field._field.options}
+        wanted = [option for option, chosen in field._field.options if chosen in value]
         for row in inner.get_model():
-            if row[3] != (row[0] in [options[option] for option in value]):
+            if row[3] != (row[0] in wanted):
                 toggle.emit("toggled", str(row.path))
 
 

@@ -1,0 +1,47 @@
+"""Contact levels (S4), as people use them in their own clients."""
+
+from collections.abc import Awaitable, Callable
+
+from rig import levels
+from rig.scene import Scene
+from rig.server import friends
+
+from clients.conftest import Desk, Picture
+
+ALICE, BOB, CAROL = "alice@localhost", "bob@localhost", "carol@localhost"
+
+
+async def test_a_user_labels_contacts_opens_levels_and_looks_as_another(
+    kind: str, stage: Callable[..., Awaitable[Scene]], desk: Desk, picture: Picture
+) -> None:
+    scene = await stage(friends("alice", "bob", "carol"), "alice", "bob")
+    await levels.pin(scene["alice"], CAROL, 3)
+    alice = await desk.log_in(kind, scene.server, "alice")
+
+    await alice.list_commands()
+    await alice.execute("label")
+    await alice.reads("Labels, one a line")
+    await alice.fill({"Contact": BOB, "Labels": ["family", "chess"], "At least": "1", "Exactly": True})
+    await alice.submit()
+    await alice.reads(f"{BOB}: family, chess, pinned to level 1.")
+
+    await alice.list_commands()
+    await alice.execute("levels")
+    await alice.reads(BOB, "level 1, score 0.00, family, chess", CAROL, "level 3")
+    await picture(alice, "levels")
+
+    await alice.list_commands()
+    await alice.execute("open")
+    await alice.reads("Levels (none: closed)")
+    await alice.fill({"Open": "contacts", "Levels": ["1", "3"]})
+    await alice.submit()
+    await alice.reads("open at levels 1, 3. 2 contacts gain by it", "Save this")
+    await alice.submit()
+    await alice.reads("Saved.")
+
+    await alice.list_commands()
+    await alice.execute("contacts-of")
+    await alice.reads("Of whom")
+    await alice.fill({"Of whom": ALICE, "Of yourself": BOB})
+    await alice.submit()
+    await alice.reads(CAROL, "level 3")
