@@ -8,8 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy.exc import OperationalError
-
 from component.checks import Check
 from component.clock import SystemClock
 from component.commands.adhoc import Adhoc
@@ -217,9 +215,6 @@ async def running(settings: Settings) -> AsyncIterator[App]:
     """Rapport while it runs: opened and connecting inside, drained and closed after. Raises NotStarted."""
     try:
         database = await Database.open(settings.storage.url)
-    except OperationalError as error:
-        # Without SQLAlchemy's words around the driver's.
-        raise NotStarted(f"[storage] {error.orig}") from error
     except (DatabaseTooNew, OSError) as error:
         raise NotStarted(f"[storage] {error}") from error
     try:

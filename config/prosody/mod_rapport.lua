@@ -622,19 +622,11 @@ end
 local blocklist_cache = new_cache(max_cached_blocklists);
 local changes = {}; -- user name -> what -> true, until they are told
 
-local function tell_changes()
-	local told = changes;
-	changes = {};
-	for user, whats in pairs(told) do
-		for what in pairs(whats) do
-			notify_counted("changed", put_empty, { user = user, what = what });
-		end
-	end
-end
+local tell_changes; -- below
 
 local function changed(user, what)
 	blocklist_cache:set(user, nil);
-	if not next(changes) then module:add_timer(settle, tell_changes); end
+	if not next(changes) then module:add_timer(settle, function () tell_changes(); end); end
 	changes[user] = changes[user] or {};
 	changes[user][what] = true;
 end
@@ -667,6 +659,7 @@ end
 local directed = { key = "nothing" }; -- the user sent something else
 local probed = { key = "nothing", is_probe = true }; -- the contact asks anew
 local probed_offline = { key = "nothing", is_probe = true, as = "offline" };
+local withheld = { key = "nothing" }; -- the user blocks the contact
 
 local function get_state(session)
 	local known = session.rapport;
@@ -819,12 +812,13 @@ local function is_subscribed(item)
 	return item and (item.subscription == "from" or item.subscription == "both");
 end
 
--- The roster, and whether a contact in it may see the user's presence
+-- The roster, and whether a contact in it may see the user's presence, or may not because of a block
 local function audience(user)
 	local roster, blocklist = load_roster(user, module.host), get_blocklist(user);
 	return roster, function (contact)
-		return is_subscribed(roster[contact])
-			and not blocklist[contact] and not blocklist[jid_bare(contact)] and not blocklist[jid_host(contact)];
+		if not contact or not is_subscribed(roster[contact]) then return false, false; end
+		local is_blocked = blocklist[contact] or blocklist[jid_bare(contact)] or blocklist[jid_host(contact)];
+		return not is_blocked, is_blocked;
 	end
 end
 
@@ -839,7 +833,7 @@ local function show_truth(session)
 	local presence = tailor(known.current, "own", {});
 	local roster, may_see = audience(session.username);
 	for contact in pairs(roster) do
-		if contact and may_see(contact) and not has_seen_truth(known, contact) then
+		if may_see(contact) and not has_seen_truth(known, contact) then
 			speak(session, presence, contact);
 		end
 	end
@@ -882,6 +876,34 @@ local function on_probe(event)
 	end
 	notify(st.stanza("probe", { xmlns = xmlns_link, from = stanza.attr.from, to = user_jid }));
 	return true;
+end
+
+-- mod_blocklist probes in the name of who is no longer blocked, but not of a domain's users
+local function ask_for_unblocked(user)
+	local _, may_see = audience(user);
+	local asking = {};
+	for _, session in ipairs(available_sessions(user)) do
+		for contact, seen in pairs(get_state(session).shown) do
+			if seen == withheld and may_see(contact) then
+				forget_shown(session, contact);
+				asking[contact] = true;
+			end
+		end
+	end
+	for contact in pairs(asking) do
+		notify(st.stanza("probe", { xmlns = xmlns_link, from = contact, to = user.."@"..module.host }));
+	end
+end
+
+function tell_changes()
+	local told = changes;
+	changes = {};
+	for user, whats in pairs(told) do
+		if whats.blocks and is_holding(user) then ask_for_unblocked(user); end
+		for what in pairs(whats) do
+			notify_counted("changed", put_empty, { user = user, what = what });
+		end
+	end
 end
 
 -- user name -> true or false, as far as that is new
@@ -1040,7 +1062,8 @@ function commands.show(element)
 	local as_broadcast, as_answer = tailor(known.current, attr.as, statuses);
 	for to in element:childtags("to", xmlns_link) do
 		local contact, presence = to.attr.jid, as_broadcast;
-		if contact and may_see(contact) then
+		local is_shown, is_blocked = may_see(contact);
+		if is_shown then
 			local before = known.shown[contact];
 			if before and before.is_probe then
 				as_answer = as_answer or tailor(known.current, attr.as, statuses, true);
@@ -1048,6 +1071,8 @@ function commands.show(element)
 			end
 			speak(session, presence, contact);
 			known.shown[contact] = seen;
+		elseif is_blocked then
+			known.shown[contact] = withheld;
 		end
 	end
 end

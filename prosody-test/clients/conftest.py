@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import async_playwright
+from playwright.async_api import Browser, async_playwright
 from rig.raw import RawClient
 from rig.scene import Scene
 from rig.server import Host, Server
@@ -39,7 +39,7 @@ class Desk:
     def __init__(self, stack: contextlib.AsyncExitStack, directory: Path) -> None:
         self._stack = stack
         self._directory = directory
-        self._browser: Any = None
+        self._browser: Browser | None = None
         self._screen: Screen | None = None
         self.clients: list[Client] = []
 
@@ -60,7 +60,7 @@ class Desk:
             return Gajim(server, user, directory, await self._x())
         return Profanity(server, user, directory)
 
-    async def _chromium(self) -> Any:
+    async def _chromium(self) -> Browser:
         assert PACKAGE.is_dir(), "Converse.js is not there: make setup"
         if self._browser is None:
             playwright = await self._stack.enter_async_context(async_playwright())

@@ -58,7 +58,7 @@ class Converse(Client):
         }
 
     async def start(self) -> None:
-        self.context = await self._browser.new_context(viewport={"width": 1280, "height": 900})
+        self.context = await self._browser.new_context(viewport={"width": 1000, "height": 720})
         self.context.set_default_timeout(PATIENCE * 1000)
         self.page = await self.context.new_page()
         self.page.on("pageerror", lambda error: self._faults.append(str(error)))
@@ -153,9 +153,15 @@ class Converse(Client):
         return found[1] if found else ""
 
     async def picture(self, path: Path) -> None:
+        await self.page.evaluate(_SCROLL_TO_FORM)
         await self.page.screenshot(path=path)
 
 
+_SCROLL_TO_FORM = """() => {
+  const form = document.querySelector('converse-adhoc-commands li:has(form)');
+  const body = form?.closest('.modal-body');
+  if (body) body.scrollTop += form.getBoundingClientRect().top - body.getBoundingClientRect().top;
+}"""
 _TEXT = """selector => {
   const root = document.querySelector(selector);
   if (!root) return '';

@@ -106,4 +106,11 @@ class Gajim(Client):
 
     async def picture(self, path: Path) -> None:
         """Of the commands' window, if it is open."""
-        await self.ask("picture", COMMANDS if await self.command_text() else MAIN, str(path))
+        window = COMMANDS if await self.command_text() else MAIN
+        painted = await self.ask("frames", window)
+
+        async def again() -> bool:
+            return bool(await self.ask("frames", window) >= painted + 5)
+
+        await eventually(again, PATIENCE, "what has changed is painted")
+        await self.ask("picture", window, str(path))

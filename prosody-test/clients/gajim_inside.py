@@ -8,6 +8,7 @@ as JSON, or {"error": traceback}. The verbs are the functions of `VERBS`, run in
 
 import json
 import os
+import queue
 import socket
 import sqlite3
 import sys
@@ -126,6 +127,7 @@ def execute(jid: str) -> None:
     """Open the window of an entity's commands, as the menu of the account does."""
     shut("AdHocCommands")
     app.app.activate_action(f"{USER}-execute-command", GLib.Variant("s", jid))
+    window_of("AdHocCommands").resize(640, 720)
 
 
 def shut(kind: str) -> None:
@@ -187,14 +189,6 @@ def fill(label: str, value: Any) -> None:
                 toggle.emit("toggled", str(row.path))
 
 
-def scroll(position: float) -> None:
-    """Of the form: 0 is its top, 1 its end."""
-    for widget in widgets(window_of("AdHocCommands")):
-        if type(widget).__name__ == "DataFormWidget":
-            adjustment = widget.get_vadjustment()
-            adjustment.set_value(position * (adjustment.get_upper() - adjustment.get_page_size()))
-
-
 def chat(jid: str) -> None:
     """Open a chat and look at it."""
     app.window.add_chat(USER, JID.from_string(jid), "contact", select=True)
@@ -217,18 +211,17 @@ def show(jid: str) -> str:
     return str(app.get_client(USER).get_module("Contacts").get_contact(jid).show.value)
 
 
-def status(jid: str) -> str:
-    return str(app.get_client(USER).get_module("Contacts").get_contact(jid).status)
+def frames(kind: str) -> int:
+    """How often the newest window of that class was painted; it will be once more."""
+    window = window_of(kind)
+    window.queue_draw()
+    return int(window.get_frame_clock().get_frame_counter())
 
 
 def picture(kind: str, path: str) -> None:
     """Keep what the newest window of that class shows, as PNG."""
     surface = window_of(kind).get_window()
     Gdk.pixbuf_get_from_window(surface, 0, 0, surface.get_width(), surface.get_height()).savev(path, "png", [], [])
-
-
-def size(kind: str, width: int, height: int) -> None:
-    window_of(kind).resize(width, height)
 
 
 def faults() -> list[str]:
@@ -239,7 +232,7 @@ def faults() -> list[str]:
 
 VERBS = {
     verb.__name__: verb
-    for verb in (online, execute, shut, text, choose, press, fill, scroll, chat, say, show_roster, show, status, picture, size, faults)
+    for verb in (online, execute, shut, text, choose, press, fill, chat, say, show_roster, show, frames, picture, faults)
 }
 
 
@@ -252,6 +245,12 @@ def answer(request: bytes) -> Any:
         return {"error": traceback.format_exc()}
 
 
+def in_main_loop(request: bytes) -> Any:
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    GLib.idle_add(lambda: answers.put(answer(request)))
+    return answers.get()
+
+
 def serve() -> None:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(home / "control"))
@@ -259,16 +258,7 @@ def serve() -> None:
     while True:
         connection, _ = listener.accept()
         with connection, connection.makefile("rwb") as stream:
-            request, done, results = stream.readline(), threading.Event(), []
-
-            def run(request: bytes = request, done: threading.Event = done, results: list[Any] = results) -> bool:
-                results.append(answer(request))
-                done.set()
-                return False
-
-            GLib.idle_add(run)
-            done.wait()
-            stream.write(json.dumps(results[0]).encode() + b"\n")
+            stream.write(json.dumps(in_main_loop(stream.readline())).encode() + b"\n")
 
 
 threading.Thread(target=serve, daemon=True).start()

@@ -16,6 +16,10 @@ async def test_a_user_labels_contacts_opens_levels_and_looks_as_another(
 ) -> None:
     scene = await stage(friends("alice", "bob", "carol"), "alice", "bob")
     await levels.pin(scene["alice"], CAROL, 3)
+    for _ in range(3):
+        await scene["alice"].message(BOB, "Your move.")
+        await scene["bob"].message(ALICE, "Your move.")
+    await scene.settled()
     alice = await desk.log_in(kind, scene.server, "alice")
 
     await alice.list_commands()
@@ -27,7 +31,7 @@ async def test_a_user_labels_contacts_opens_levels_and_looks_as_another(
 
     await alice.list_commands()
     await alice.execute("levels")
-    await alice.reads(BOB, "level 1, score 0.00, family, chess", CAROL, "level 3")
+    await alice.reads(BOB, "level 1, score 6.00, family, chess", CAROL, "level 3")
     await picture(alice, "levels")
 
     await alice.list_commands()

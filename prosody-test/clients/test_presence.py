@@ -24,8 +24,9 @@ async def test_a_user_sets_presence_rules_by_form_and_asks_why(
 
     await alice.execute("presence")
     await alice.reads("After you wrote, a contact counts as talking for", "30m")
-    rules = {"Show each": True, "After you wrote": "bad", "All others see, while": "xa", "Status text while busy": "Back soon"}
-    await alice.fill(rules)
+    await alice.fill({"Show each": True, "After you wrote": "20m", "All others see, while": "xa", "Status text while busy": "Back soon"})
+    await picture(alice, "presence-form")
+    await alice.fill({"After you wrote": "bad"})
     await alice.submit()
     await alice.reads("(sent_window): 'bad' is no duration")
     await alice.fill({"After you wrote": "20m"})

@@ -13,9 +13,12 @@ CAT, ANN = "cat@localhost", "ann@localhost"
 VIRTUAL = {"virtual": [{"node": "shop", "name": "The Bookshop", "members": [ANN]}]}
 
 
-@pytest.mark.parametrize(("customers_client", "members_client"), [("converse", "gajim"), ("gajim", "converse")])
+# Gajim has names from rosters, and from events that only sub-users get.
+@pytest.mark.parametrize(
+    ("customers_client", "members_client", "name"), [("converse", "gajim", "The Bookshop"), ("gajim", "converse", "shop")]
+)
 async def test_a_customer_talks_with_the_shop_and_a_sub_user_answers(
-    customers_client: str, members_client: str, stage: Callable[..., Awaitable[Scene]], desk: Desk, picture: Picture
+    customers_client: str, members_client: str, name: str, stage: Callable[..., Awaitable[Scene]], desk: Desk, picture: Picture
 ) -> None:
     scene = await stage({"cat": [Contact(ANN)], "ann": []}, "cat/tablet", settings=VIRTUAL)
     tablet = scene["cat"]
@@ -34,7 +37,35 @@ async def test_a_customer_talks_with_the_shop_and_a_sub_user_answers(
     await ann.open_chat(conversation(CAT))
     await ann.hears("Do you have Udolpho?", "Catherine")
     await ann.say("All four volumes.")
-    seen = await cat.hears("All four volumes.")
+    seen = await cat.hears("All four volumes.", name)
     assert "ann" not in seen.lower()
+    await cat.say("Please keep them for me.")
+    await ann.hears("Please keep them for me.")
     await picture(cat, "virtual-customer")
     await picture(ann, "virtual-sub-user")
+
+
+async def test_an_admin_sets_up_a_virtual_user_by_forms(kind: str, stage: Callable[..., Awaitable[Scene]], desk: Desk) -> None:
+    scene = await stage({"admin": [Contact(ANN)], "ann": [], "cat": []}, "ann")
+    admin = await desk.log_in(kind, scene.server, "admin")
+
+    await admin.list_commands()
+    await admin.execute("virtual-users")
+    await admin.reads("Name that customers see")
+    await admin.fill({"What to do": "add", "Node": "shop", "Name": "The Bookshop", "Available": ["online", "chat"]})
+    await admin.submit()
+    await admin.reads("The Bookshop", "online, chat")
+
+    await admin.list_commands()
+    await admin.execute("virtual-members")
+    await admin.reads("Working hours")
+    await admin.fill({"What to do": "add", "Sub-user": ANN, "Working hours": "Mon-Sun 00:00-24:00 Europe/Berlin"})
+    await admin.submit()
+    await admin.reads(ANN, "Europe/Berlin")
+
+    await admin.list_commands()
+    await admin.execute("virtual-policy")
+    await admin.reads("Only say who would get")
+    await admin.fill({"Policies": ["least-load", "round-robin"]})
+    await admin.submit()
+    await admin.reads("shop chooses by")

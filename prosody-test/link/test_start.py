@@ -79,7 +79,7 @@ async def test_a_component_without_the_module_is_named_in_the_hosts_log(make_pro
     rapport = await component(prosody)
     await rapport.link("<hello version='0'/>")
     assert xml.condition(await rapport.expect(lambda stanza: stanza.get("type") == "error")) == "service-unavailable"
-    line = "localhost:rapport\terror\t.*modules_enabled of Component \"rapport.localhost\""
+    line = 'localhost:rapport\terror\t.*modules_enabled of Component "rapport.localhost"'
     await until(lambda: prosody.log_lines(line), what="the line in the log")
 
 

@@ -45,9 +45,9 @@ class Shop:
         return session
 
     async def leave(self, name: str) -> None:
-        """Log out as clients do: what the server sent before it saw that has come."""
+        """Log out as clients do: what was sent before the server and Rapport saw that has come."""
         await self[name].presence(type="unavailable")
-        await self[name].ping()
+        await self[name].settled()
         await self[name].close()
 
     async def says(self, customer: str, body: str, extra: str = "", **attributes: str | None) -> str:

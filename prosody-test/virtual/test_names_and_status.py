@@ -108,11 +108,15 @@ async def test_subscriptions_do_not_ping_pong_and_end(shop: Open) -> None:
     cat, dan = scene["cat"], scene["dan"]
     for kind in ("subscribe", "subscribe", "subscribed", "subscribed"):
         await cat.presence(type=kind, to=SHOP)
+
+    def shop_said() -> list[str | None]:
+        return [each.get("type") for each in cat.received if xml.name(each) == "presence" and xml.sender(each) == SHOP]
+
+    await cat.until(lambda: shop_said().count("subscribed") == 2 and None in shop_said(), what="both are answered")
     await scene.settled("cat", "cat")
-    got = [each for each in cat.received if xml.name(each) == "presence" and xml.sender(each) == SHOP]
-    assert [each.get("type") for each in got].count("subscribed") <= 2
-    assert [each.get("type") for each in got].count(None) == 1
-    assert len(got) < 6
+    assert shop_said().count("subscribed") == 2
+    assert shop_said().count(None) == 1
+    assert len(shop_said()) < 6
     await dan.presence(type="probe", to=SHOP)
     await scene.settled("dan")
     assert dan.presences(SHOP) == []
