@@ -58,7 +58,7 @@ class Converse(Client):
         }
 
     async def start(self) -> None:
-        self.context = await self._browser.new_context(viewport={"width": 1000, "height": 720})
+        self.context = await self._browser.new_context(viewport={"width": 1000, "height": 780})
         self.context.set_default_timeout(PATIENCE * 1000)
         self.page = await self.context.new_page()
         self.page.on("pageerror", lambda error: self._faults.append(str(error)))

@@ -84,6 +84,9 @@ from gajim.gajim import main  # noqa: E402
 from gi.repository import Gdk, GLib, Gtk  # noqa: E402
 from nbxmpp import JID  # noqa: E402
 
+# A picture shows what there is, not what it comes from.
+Gtk.Settings.get_default().set_property("gtk-enable-animations", False)
+
 
 def windows() -> list[Any]:
     return [window for window in Gtk.Window.list_toplevels() if window.get_visible()]

@@ -20,7 +20,7 @@ VIRTUAL = {"virtual": [{"node": "shop", "name": "The Bookshop", "members": [ANN]
 async def test_a_customer_talks_with_the_shop_and_a_sub_user_answers(
     customers_client: str, members_client: str, name: str, stage: Callable[..., Awaitable[Scene]], desk: Desk, picture: Picture
 ) -> None:
-    scene = await stage({"cat": [Contact(ANN)], "ann": []}, "cat/tablet", settings=VIRTUAL)
+    scene = await stage({"cat": [], "ann": []}, "cat/tablet", settings=VIRTUAL)
     tablet = scene["cat"]
     vcard = "<vCard xmlns='vcard-temp'><FN>Catherine Morland</FN><NICKNAME>Catherine</NICKNAME></vCard>"
     await tablet.iq("set", vcard)
@@ -46,7 +46,7 @@ async def test_a_customer_talks_with_the_shop_and_a_sub_user_answers(
 
 
 async def test_an_admin_sets_up_a_virtual_user_by_forms(kind: str, stage: Callable[..., Awaitable[Scene]], desk: Desk) -> None:
-    scene = await stage({"admin": [Contact(ANN)], "ann": [], "cat": []}, "ann")
+    scene = await stage({"admin": [Contact(ANN)], "ann": []}, "ann")
     admin = await desk.log_in(kind, scene.server, "admin")
 
     await admin.list_commands()
