@@ -85,6 +85,7 @@ async def test_an_unread_message_no_longer_counts_past_its_age(scene):
     await s["bob"].sees("alice@localhost", "online", within=6)
     bob = s["bob"]
     assert before + 3 <= bob.arrived(bob.presences("alice@localhost")[-1]) <= after + 3 + 1
+    await s["carol"].sees("alice@localhost", "online")
     assert s["carol"].saw("alice@localhost")[-3:] == ["away", "dnd", "online"]
 
 
