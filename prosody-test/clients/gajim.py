@@ -48,13 +48,13 @@ class Gajim(Client):
         reader, writer = await asyncio.open_unix_connection(str(self.directory / "control"))
         try:
             writer.write(json.dumps([verb, *arguments]).encode() + b"\n")
-            result = json.loads(await asyncio.wait_for(reader.readline(), PATIENCE))
+            answer = json.loads(await asyncio.wait_for(reader.readline(), PATIENCE))
         finally:
             writer.close()
             await writer.wait_closed()
-        if isinstance(result, dict):
-            raise TypeError(f"{verb} {arguments}: {result['error']}")
-        return result
+        if "error" in answer:
+            raise AssertionError(f"{verb} {arguments}: {answer['error']}")
+        return answer["result"]
 
     async def start(self) -> None:
         await self._process.start()

@@ -2,8 +2,8 @@
 
 usage: gajim_inside.py DIRECTORY USER DOMAIN PASSWORD PORT
 
-DIRECTORY holds Gajim's settings and the socket, `control`: a connection sends one JSON list, [verb, arguments …], and gets its result
-as JSON, or {"error": traceback}. The verbs are the functions of `VERBS`, run in the GTK main loop.
+DIRECTORY holds Gajim's settings and the socket, `control`: a connection sends one JSON list, [verb, arguments …], and gets
+{"result": …} or {"error": traceback}. The verbs are the functions of `VERBS`, run in the GTK main loop.
 """
 
 import json
@@ -239,10 +239,10 @@ VERBS = {
 }
 
 
-def answer(request: bytes) -> Any:
+def answer(request: bytes) -> dict[str, Any]:
     verb, *arguments = json.loads(request)
     try:
-        return VERBS[verb](*arguments)
+        return {"result": VERBS[verb](*arguments)}
     # Whatever went wrong is the test's to show.
     except Exception:  # noqa: BLE001
         return {"error": traceback.format_exc()}
