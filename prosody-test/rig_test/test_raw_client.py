@@ -2,7 +2,7 @@
 
 import pytest
 from rig.component import RawComponent
-from rig.raw import RawClient, settled
+from rig.raw import RawClient
 from rig.server import Contact, Host
 from rig.stream import StreamError
 
@@ -15,7 +15,8 @@ async def test_two_clients_see_each_others_presence_and_messages(server, client)
     await alice.presence("dnd", status="busy & gone")
     await bob.sees("alice@localhost", "dnd")
     await bob.message("alice@localhost", "<hello> & co")
-    await settled(bob, alice)
+    await bob.ping()
+    await alice.ping()
     assert alice.bodies("bob@localhost") == ["<hello> & co"]
     await bob.close()
     await alice.sees("bob@localhost", "offline")

@@ -112,9 +112,10 @@ async def test_subscriptions_do_not_ping_pong_and_end(shop: Open) -> None:
     def shop_said() -> list[str | None]:
         return [each.get("type") for each in cat.received if xml.name(each) == "presence" and xml.sender(each) == SHOP]
 
-    await cat.until(lambda: shop_said().count("subscribed") == 2 and None in shop_said(), what="both are answered")
+    # The server passes on only what changes the roster: the second answer may be one of those that do not.
+    await cat.until(lambda: "subscribed" in shop_said() and None in shop_said(), what="the request is answered")
     await scene.settled("cat", "cat")
-    assert shop_said().count("subscribed") == 2
+    assert 1 <= shop_said().count("subscribed") <= 2
     assert shop_said().count(None) == 1
     assert len(shop_said()) < 6
     await dan.presence(type="probe", to=SHOP)
