@@ -1,4 +1,4 @@
-.PHONY: setup test lint demo bench audit lock
+.PHONY: setup test test-ejabberd lint demo bench audit lock
 
 setup:
 	@scripts/setup
@@ -6,6 +6,10 @@ setup:
 # Ends with pytest's summary.
 test: lint
 	@.venv/bin/python -m pytest
+
+# Every story on ejabberd: not all hold there yet (docs/ejabberd.md).
+test-ejabberd: setup
+	@.venv/bin/python -m pytest prosody-test --ignore=prosody-test/clients --server ejabberd
 
 lint: setup
 	@scripts/lint

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,10 +16,12 @@ from rig.scene import Scene
 from rig.server import Host, Server, friends
 
 SERVERS: dict[str, type[Server]] = {"prosody": Prosody, "ejabberd": Ejabberd}
+ON_EJABBERD = ("rig_test",)
+"""The folders whose stories are run on ejabberd too by default: the others do not all hold there yet (docs/ejabberd.md)."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--server", action="append", choices=sorted(SERVERS), help="the server to run the stories on (default: each)")
+    parser.addoption("--server", action="append", choices=sorted(SERVERS), help="run the stories on this server")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -27,8 +30,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "server_class" in metafunc.fixturenames:
-        names = metafunc.config.getoption("--server") or list(SERVERS)
+        names = metafunc.config.getoption("--server") or _servers_of(metafunc.definition.path)
         metafunc.parametrize("server_class", [SERVERS[name] for name in names], ids=names)
+
+
+def _servers_of(file: Path) -> list[str]:
+    return list(SERVERS) if file.parent.name in ON_EJABBERD else ["prosody"]
 
 
 MakeServer = Callable[..., Awaitable[Any]]

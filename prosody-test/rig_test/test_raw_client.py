@@ -81,6 +81,12 @@ async def test_a_component_talks_to_clients_and_its_secret_is_checked(make_serve
     assert got.get("from") == "alice@localhost/phone"
     await component.send(f"<message from='{component.domain}' to='alice@localhost' type='chat'><body>well</body></message>")
     await alice.until(lambda: alice.bodies(component.domain) == ["well"])
-    with pytest.raises(StreamError, match="conflict"):
-        await RawComponent(server).connect()
     await component.close()
+
+
+async def test_a_second_component_of_the_same_name_is_refused(make_prosody):
+    """ejabberd takes it, and balances what comes between the two."""
+    server = await make_prosody(module=False)
+    async with await RawComponent(server).connect():
+        with pytest.raises(StreamError, match="conflict"):
+            await RawComponent(server).connect()
