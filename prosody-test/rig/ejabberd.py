@@ -1,7 +1,6 @@
 """A private ejabberd (23.01 or later)."""
 
 import asyncio
-import itertools
 import json
 import re
 import signal
@@ -9,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rig.process import Process, lines_of
+from rig.process import Process, entries_of, lines_of
 from rig.server import OBSERVER, PASSWORD, Contact, Host, Server
 from rig.wait import accepts, eventually, free_ports
 
@@ -187,10 +186,7 @@ class Ejabberd(Server):
 
     def faults(self) -> list[str]:
         """Crashes, and the errors of our module (ejabberd has others that are of no account)."""
-        lines = self.log_lines()
-        # An entry may have many lines; only its first bears the time.
-        starts = [number for number, line in enumerate(lines) if re.match(r"\d{4}-\d\d-\d\d ", line)]
-        entries = ["\n".join(lines[start:end]) for start, end in itertools.pairwise([*starts, len(lines)])]
+        entries = entries_of(self.log_lines(), r"\d{4}-\d\d-\d\d ")
         return [entry for entry in entries if re.search(r"\[(error|critical)\]", entry) and re.search(r"mod_rapport|crash", entry)]
 
     # -- administration while it runs

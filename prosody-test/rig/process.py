@@ -1,6 +1,7 @@
 """A child process of the rig: it dies with the rig, and its output is kept in a file."""
 
 import asyncio
+import itertools
 import os
 import re
 import signal
@@ -80,3 +81,9 @@ def lines_of(file: Path, pattern: str = "") -> list[str]:
         return []
     wanted = re.compile(pattern)
     return [line for line in file.read_text(encoding="utf-8", errors="replace").splitlines() if wanted.search(line)]
+
+
+def entries_of(lines: Sequence[str], start: str) -> list[str]:
+    """The entries of a log: of many lines may be one, of which only the first matches `start`."""
+    starts = [number for number, line in enumerate(lines) if re.match(start, line)]
+    return ["\n".join(lines[start:end]) for start, end in itertools.pairwise([*starts, len(lines)])]
