@@ -258,7 +258,7 @@ def _ahead_of_rows(command: Command, filled_in: Sequence[Field]) -> list[FormFie
 
     Converse.js 14 shows the result in the form's own inputs: the n-th row would have the text that was typed into the n-th field.
     """
-    typed = [place for place, each in enumerate(filled_in, 1) if each.type.form_type in _INPUTS]
+    typed = [place for place, each in enumerate(filled_in, 1) if each.form_type in _INPUTS]
     if not typed:
         return []
     fields = [FormField(each.name, "hidden") for each in filled_in[: typed[-1]]]
@@ -276,10 +276,16 @@ def _fitting(rows: Sequence[Row]) -> Sequence[Row]:
 
 def _form_field(each: Field, stage: _Stage) -> FormField:
     options, texts = each.options, _field_texts(each, stage)
+    if each.ordered:
+        return FormField(each.name, each.form_type, each.label, texts, each.required, (), _one_a_line(each))
     if each.type is Type.CHOICE and not each.required and NO_CHOICE not in (value for value, _label in options):
         # Converse.js 14 selects the first option where none is; Profanity 0.13.1 shows no options then, and ends on an empty one.
         options, texts = [(NO_CHOICE, NO_CHOICE), *options], texts or [NO_CHOICE]
-    return FormField(each.name, each.type.form_type, each.label, texts, each.required, options, each.help)
+    return FormField(each.name, each.form_type, each.label, texts, each.required, options, each.help)
+
+
+def _one_a_line(each: Field) -> str:
+    return " ".join(filter(None, (each.help, f"One a line, of: {', '.join(value for value, _label in each.options)}.")))
 
 
 def _field_texts(each: Field, stage: _Stage) -> Sequence[str]:
@@ -290,7 +296,7 @@ def _field_texts(each: Field, stage: _Stage) -> Sequence[str]:
     typed = stage.texts.get(each.name, ())
     if not typed:
         return present if each.required or each.type is Type.BOOLEAN else ()
-    if each.type in (Type.BOOLEAN, Type.CHOICE, Type.CHOICES):
+    if each.type in (Type.BOOLEAN, Type.CHOICE, Type.CHOICES) and not each.ordered:
         try:
             return shown(replace(each, value=parse([each], {each.name: typed}, whole=True)[each.name]))
         except BadField:

@@ -61,8 +61,14 @@ class Field:
     least: float | None = None
     most: float | None = None
     ordered: bool = False
-    """CHOICES only: the order in which the values were given counts."""
+    """CHOICES only: the order in which the values were given counts. Its form field is text-multi, an option a line."""
     help: str = ""
+
+    @property
+    def form_type(self) -> str:
+        """The type of its form field (XEP-0004, 3.3)."""
+        # Converse.js 14 and Gajim 1.7.3 send a list-multi in the order of its options.
+        return Type.LINES.form_type if self.ordered else self.type.form_type
 
 
 Values = Mapping[str, Any]
