@@ -203,6 +203,25 @@ async def test_a_choice_that_may_be_empty_has_an_option_for_that_which_is_chosen
     assert text(await talk.submit(level="none"), f"{C}note") == "Level None."
 
 
+async def test_choices_whose_order_counts_are_lines_and_a_wrong_one_comes_back_in_its_place(registry: Registry, clock: FakeClock) -> None:
+    async def fields(_asker: Asker) -> Sequence[Field]:
+        options = [(name, name.title()) for name in ("latest", "nearest", "random")]
+        return [Field("policy", "Policies", Type.CHOICES, ("random", "latest"), options=options, ordered=True)]
+
+    async def run(_asker: Asker, values: Values) -> Answer:
+        return Answer(" ".join(values["policy"]))
+
+    registry.add(Command("policy", "Policy", run, fields))
+    talk = Talk(Adhoc(registry, clock.now), "policy")
+    assert written(part(await talk.say(), f"{X}x/{X}field[@var='policy']")) == (
+        '<field var="policy" type="text-multi" label="Policies"><desc>One a line, of: latest, nearest, random.</desc>'
+        "<value>random</value><value>latest</value></field>"
+    )
+    reply = await talk.submit(policy=["random", "luck"])
+    assert values_of(reply)["policy"] == ["random", "luck"]
+    assert text(await talk.submit(policy=["random", "nearest"]), f"{C}note") == "random nearest"
+
+
 async def test_a_command_without_fields_answers_at_once_with_a_field_per_row(adhoc: Adhoc) -> None:
     reply = await Talk(adhoc, "levels").say()
     assert reply.get("status") == "completed"
