@@ -83,8 +83,11 @@ class Profanity(Client):
 
     async def fill(self, values: Mapping[str, Value]) -> None:
         for label, value in values.items():
-            found = re.search(rf"\[(field\d+)\] {re.escape(label)}", await self.screen())
-            assert found, f"no field {label!r} in\n{await self.screen()}"
+            screen = await self.screen()
+            found = re.search(rf"\[(field\d+)\] {re.escape(label)}.*(?:\n.*- +\[val\d+\].*)*", screen)
+            assert found, f"no field {label!r} in\n{screen}"
+            for line in reversed(re.findall(r"\[(val\d+)\]", found[0])):
+                await self._type(f"/{found[1]} remove {line}")
             for word in _words(value):
                 await self._type(f"/{found[1]} {word}")
 

@@ -66,6 +66,6 @@ async def test_an_admin_sets_up_a_virtual_user_by_forms(kind: str, stage: Callab
     await admin.list_commands()
     await admin.execute("virtual-policy")
     await admin.reads("Only say who would get")
-    await admin.fill({"Policies": ["least-load", "round-robin"]})
+    await admin.fill({"Policies": ["round-robin", "latest", "least-load"]})
     await admin.submit()
-    await admin.reads("shop chooses by")
+    await admin.reads("shop chooses by round-robin, latest, least-load")
