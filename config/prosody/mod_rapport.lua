@@ -1047,16 +1047,23 @@ function commands.show(element)
 	if not outcomes[attr.as] then return "as is no outcome"; end
 	if not attr.key then return "no key"; end
 	local session = full_sessions[attr.jid];
-	if not state.up or not session or session.host ~= module.host or not state.gated[session.username]
-		or not session.presence or tonumber(attr.v) ~= get_state(session).v then
-		return; -- a newer <session/> is on its way
+	if not state.up or not session or session.host ~= module.host or not state.gated[session.username] or not session.presence then
+		return; -- what made it so has been told, or will be
+	end
+	local known = get_state(session);
+	if tonumber(attr.v) ~= known.v then
+		-- The component takes it as shown, until told what is
+		if known.corrected ~= known.v then
+			known.corrected = known.v;
+			tell_session(session, true);
+		end
+		return;
 	end
 
 	local statuses = {};
 	for status in element:childtags("status", xmlns_link) do
 		table.insert(statuses, st.stanza("status", { ["xml:lang"] = status.attr["xml:lang"] }):text(status:get_text()));
 	end
-	local known = get_state(session);
 	local seen = { key = attr.key, as = attr.as, v = known.v };
 	local _, may_see = audience(session.username);
 	local as_broadcast, as_answer = tailor(known.current, attr.as, statuses);
@@ -1069,7 +1076,7 @@ function commands.show(element)
 				as_answer = as_answer or tailor(known.current, attr.as, statuses, true);
 				presence = as_answer;
 			end
-			speak(session, presence, contact);
+			if not before or before.key ~= attr.key then speak(session, presence, contact); end
 			known.shown[contact] = seen;
 		elseif is_blocked then
 			known.shown[contact] = withheld;

@@ -145,17 +145,46 @@ async def test_offline_is_unavailable_with_nothing_but_a_given_status(scene):
     assert structure(gone) == [("status", None, "bye")]
 
 
-async def test_a_show_with_an_old_v_or_for_another_user_is_dropped_in_silence(scene, prosody, client):
-    rapport, alice, bob, session = scene
+async def test_a_show_for_a_session_that_is_gone_or_of_another_user_is_dropped_in_silence(scene, prosody, client):
+    rapport, _, bob, session = scene
     carol = await client(prosody, "carol@localhost/tablet")
     other = await session_of(rapport, carol.jid)
     start = bob.mark()
-    await rapport.show(alice.jid, int(session.get("v")) - 1, "dnd", "K", ["bob@localhost"])
     await rapport.show("alice@localhost/gone", session.get("v"), "dnd", "K", ["bob@localhost"])
     await rapport.show(carol.jid, other.get("v"), "dnd", "K", ["bob@localhost"])
     await rapport.nothing(lambda stanza: xml.child(stanza, "refused", xml.LINK) is not None)
     await bob.ping()
     assert bob.saw("alice@localhost", start) == [] and bob.saw("carol@localhost", start) == []
+
+
+async def test_a_stale_show_is_answered_once_with_what_the_contacts_have_seen(scene):
+    rapport, alice, bob, session = scene
+    await rapport.show(alice.jid, session.get("v"), "dnd", "K1", ["bob@localhost"])
+    await bob.sees("alice@localhost", "dnd")
+    await alice.send(f"<presence xml:lang='en' id='p2'>{OWN}</presence>")
+    newer = await session_of(rapport, alice.jid, where=lambda each: int(each.get("v")) > int(session.get("v")))
+    assert newer.get("shown") is None
+    start = bob.mark()
+    await rapport.show(alice.jid, session.get("v"), "xa", "K2", ["bob@localhost"])
+    await rapport.show(alice.jid, session.get("v"), "xa", "K3", ["bob@localhost"])
+    corrected = await session_of(rapport, alice.jid, where=lambda each: each.get("shown") == "1")
+    assert (corrected.get("v"), corrected.get("truth")) == (newer.get("v"), "0")
+    assert shown(corrected) == {"K1": {"bob@localhost"}}
+    await rapport.settled()
+    told = [xml.child(each, "session", xml.LINK) for each in rapport.received]
+    assert [each.get("v") for each in told if each is not None and each.get("shown") == "1"] == [session.get("v"), newer.get("v")]
+    await bob.ping()
+    assert bob.saw("alice@localhost", start) == []
+
+
+async def test_nobody_is_sent_what_they_have_seen_already(scene):
+    rapport, alice, bob, session = scene
+    start = bob.mark()
+    for _ in range(3):
+        await rapport.show(alice.jid, session.get("v"), "dnd", "K", ["bob@localhost"])
+    await rapport.show(alice.jid, session.get("v"), "xa", "L", ["bob@localhost"])
+    await bob.sees("alice@localhost", "xa")
+    assert len(bob.saw("alice@localhost", start)) == 2
 
 
 async def test_only_subscribed_and_unblocked_contacts_are_shown_anything(make_prosody, client, linked):
