@@ -73,7 +73,7 @@ async def latency(server: Prosody, tailored: RawClient) -> None:
     for number in range(0, 3 * WRITERS, 3):
         async with RawClient(server) as writer:
             await writer.login(f"c{number}@localhost/p")
-            await writer.until(lambda: writer.saw(tailored.bare), LIMIT)  # noqa: B023
+            await writer.until(lambda: writer.saw(tailored.bare), LIMIT)
             at_user, at_writer = len(tailored.received), len(writer.received)
             started = time.perf_counter()
             await writer.message(tailored.bare, f"message {number}")
