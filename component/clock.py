@@ -5,6 +5,9 @@ import heapq
 import time
 from collections.abc import Callable
 
+MOST_STALE = 1000
+"""Alarms that were set anew or taken back stay in the heap until it holds so many of them."""
+
 
 class SystemClock:
     """The machine's clock. Alarms share one timer: the next due one (facts/performance.md, 3: never a call_later per window)."""
@@ -25,6 +28,8 @@ class SystemClock:
             return
         self._due[key] = (at, ring)
         heapq.heappush(self._heap, (at, key))
+        if len(self._heap) > MOST_STALE + 2 * len(self._due):
+            self._heap = sorted((at, key) for key, (at, _) in self._due.items())
         if self._heap[0] == (at, key):
             self._arm()
 

@@ -1,6 +1,7 @@
 """Alarms: one per key, never before their instant."""
 
 import asyncio
+import tracemalloc
 
 from component.clock import SystemClock
 
@@ -28,3 +29,16 @@ async def test_an_alarm_of_the_past_rings_at_once() -> None:
     clock, done = SystemClock(), asyncio.Event()
     clock.alarm("a", clock.now() - 10, done.set)
     await asyncio.wait_for(done.wait(), 5)
+
+
+async def test_alarms_set_anew_again_and_again_are_not_kept() -> None:
+    clock, rung = SystemClock(), asyncio.get_running_loop().create_future()
+    now = clock.now()
+    clock.alarm("soon", now + 0.5, lambda: rung.set_result(True))
+    tracemalloc.start()
+    for number in range(50_000):
+        clock.alarm(f"user {number % 10}", now + 3600 + number, lambda: None)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 1_000_000
+    assert await asyncio.wait_for(rung, 5)
