@@ -16,13 +16,17 @@ from component.commands.control import Control, Hooks, InUse
 from component.commands.explain import Explain
 from component.commands.model import Asker, BadField, Row
 from component.commands.registry import Registry
+from component.commands.users import commands as user_commands
 from component.ledger.engine import Database, DatabaseTooNew
+from component.ledger.erase import Records
 from component.ledger.facts import Ledger
+from component.ledger.mark import Handed
 from component.ledger.queue import Queue
 from component.levels import commands as levels_commands
 from component.levels.face import Faces
 from component.levels.links import Links
 from component.levels.service import Levels
+from component.levels.store import PARTS as LEVELS_PARTS
 from component.levels.store import Store as LevelsStore
 from component.link.archive import Importer
 from component.link.checks import check
@@ -33,6 +37,7 @@ from component.own import Own, version_query
 from component.ports import Handler, Session
 from component.presence import commands as presence_commands
 from component.presence.service import Presence
+from component.presence.store import PARTS as PRESENCE_PARTS
 from component.presence.store import Store as PresenceStore
 from component.rules import addresses
 from component.rules.facts import Fact, Message
@@ -40,6 +45,7 @@ from component.rules.levels import Balance, Scale
 from component.rules.presence import Rules
 from component.virtual import commands as virtual_commands
 from component.virtual.service import NameTaken, Virtual
+from component.virtual.store import PARTS as VIRTUAL_PARTS
 from component.virtual.store import Store as VirtualStore
 from component.web.server import Metric, Web
 from config.settings import Settings
@@ -82,6 +88,7 @@ class App:
             settings.virtual,
             [community.id for community in settings.community],
         )
+        self.records = Records(database, ledger.forget, [*PRESENCE_PARTS, *LEVELS_PARTS, *VIRTUAL_PARTS])
         self.importer = Importer(self.server, ledger, component.served_hosts)
         now = self.clock.now
         self.explain = Explain(
@@ -93,6 +100,7 @@ class App:
                 *presence_commands.commands(self.presence, now),
                 *levels_commands.commands(self.levels, Links(component.jid, self.server)),
                 *virtual_commands.commands(self.virtual),
+                *user_commands(self.records, self._erase, component.served_hosts, now),
                 self.explain.command(),
             ]
         )
@@ -117,7 +125,6 @@ class App:
         self.faces.stop()
         await self.router.drain()
         await self.presence.drain()
-        await self.levels.drain()
         await self.virtual.drain()
         await self.server.handover.drain()
 
@@ -190,7 +197,25 @@ class App:
 
     def on_changed(self, user: str, what: str) -> None:
         self.presence.on_changed(user, what)
-        self.levels.on_changed(user, what)
+        if what == "account":
+            self.virtual.forget(user)
+
+    async def on_deleted(self, user: str, handed: Handed) -> None:
+        """Who gets the JID next inherits nothing."""
+        await self.records.erase(user, handed)
+        self._forget(user)
+
+    async def _erase(self, user: str) -> None:
+        """Erase all that is kept of a bare JID whose account stays. Raises LinkDown: their presence can't be made plain now."""
+        await self.presence.opt_out(user)
+        self.virtual.forget(user)
+        await self.virtual.flushed()
+        await self.records.erase(user)
+        self._forget(user)
+
+    def _forget(self, user: str) -> None:
+        self.presence.forget(user)
+        self.levels.forget(user)
 
     def on_message(self, message: Message) -> None:
         self.presence.on_message(message)

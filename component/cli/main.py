@@ -109,7 +109,11 @@ def demo(once: Annotated[bool, typer.Option("--once", help="End after the scene.
     add_help_option=False,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )
-def admin(context: typer.Context, config: Config = None) -> None:
+def admin(
+    context: typer.Context,
+    config: Config = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to write a document; else to standard output.")] = None,
+) -> None:
     """Give a running component a command: rapport admin COMMAND [ACTION] [--FIELD VALUE]...; --help lists them."""
     socket = _settings(config).component.control_socket
     helped = "--help" in context.args
@@ -130,7 +134,13 @@ def admin(context: typer.Context, config: Config = None) -> None:
         output.table(words.described(known[node].fields))
         return
     values = words.texts(known[node], rest)
-    _show(asyncio.run(ask.post(socket, "/command", {"node": node, "asker": None, "values": values})))
+    answer = asyncio.run(ask.post(socket, "/command", {"node": node, "asker": None, "values": values}))
+    if "document" in answer:
+        _deliver(answer, out)
+        return
+    _show(answer)
+    if out is not None:
+        _fail(f"{out} was not written: this command's answer is no document")
 
 
 @app.command()
@@ -167,6 +177,19 @@ def _show(answer: Mapping[str, Any]) -> None:
         output.note(f"{more['note']}\nNothing is done yet. To go on, give the same command with:")
         output.table(words.described(map(words.Field.of, more["fields"])))
         raise typer.Exit(1)
+
+
+def _deliver(answer: Mapping[str, Any], out: Path | None) -> None:
+    """A document, to a new file that nobody else can read, or to standard output."""
+    if out is None:
+        print(answer["document"])
+        return
+    try:
+        with os.fdopen(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            print(answer["document"], file=file)
+    except OSError as error:
+        _fail(f"{out} can't be written: {error.strerror}")
+    output.note(answer["note"])
 
 
 def _fail(reason: str, status: int = 1) -> NoReturn:

@@ -3,12 +3,12 @@
 | request | answer |
 | --- | --- |
 | `GET /commands` | a list of `{node, title, help, usage, fields: [{name, label, type, required, options, help, value}]}` |
-| `POST /command {node, asker?, values: {field: text or texts}}` | `{note, rows: [[label, value]…]}`, or `{ask: {note, fields}}` |
+| `POST /command {node, asker?, values: {field: texts}}` | `{note, rows: [[label, value]…]}`, `{note, document}`, `{ask: {note, fields}}` |
 | `GET /check` | a list of `[name, ok, detail, mend]` |
 | `POST /explain {user, contact}` | `{rows: [[label, value]…]}` |
 | `POST /import {users: […]}` | JSON lines, as they come |
 
-An `ask` wants its fields among the values, once more.
+Texts are a text or a list of them; an `ask` wants its fields among the values, once more.
 What can't be done is `{error, field?}`: 400 a value that can't be taken, 403 not allowed, 404 not there, 503 the link is down.
 Whoever may open the socket (mode 0600) is an admin.
 """
@@ -96,6 +96,8 @@ class Control:
         outcome = await carry_out(command, await command.fields(asker), asker, _texts(asked.get("values", {})))
         if isinstance(outcome, Ask):
             return web.json_response({"ask": {"note": outcome.note, "fields": [_field(field) for field in outcome.fields]}})
+        if outcome.document:
+            return web.json_response({"note": outcome.note, "document": outcome.document})
         return web.json_response({"note": outcome.note, "rows": _rows(outcome.rows)})
 
     def _who(self, jid: str | None) -> Asker:

@@ -100,6 +100,8 @@ class Answer:
 
     note: str
     rows: Sequence[Row] = ()
+    document: str = ""
+    """JSON that says the same in full: what the command line prints instead of the rows."""
 
 
 @dataclass(frozen=True)

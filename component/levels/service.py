@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from component.commands.model import Refused
-from component.lanes import Lanes
 from component.levels.store import Leveled, Look, RealName, Settings, Store
 from component.ports import Clock, Server
 from component.rules.doors import LEVELS, NOTHING, Door, Effect, effect, visible_of
@@ -98,22 +97,12 @@ class Levels:
         self._served_hosts = frozenset(served_hosts)
         self._unlisted: frozenset[str] = frozenset()
         self._waits = itertools.count()
-        self._lanes = Lanes("levels")
 
     async def open(self) -> None:
         self._unlisted = await self._store.unlisted()
 
-    async def drain(self) -> None:
-        await self._lanes.drain()
-
-    def on_changed(self, user: str, what: str) -> None:
-        """`what` of a local user changed (docs/link.md, 3): only that their account is no more matters, all else is asked anew."""
-        if what == "account":
-            self._lanes.put(user, lambda: self.erase(user))
-
-    async def erase(self, user: str) -> None:
-        """Forget all that is known of the user."""
-        await self._store.erase(user)
+    def forget(self, user: str) -> None:
+        """The user's data is erased."""
         self._unlisted -= {user}
 
     def is_local(self, user: str) -> bool:

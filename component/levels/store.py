@@ -300,15 +300,6 @@ class Store:
 
         return await self._database.read(work)
 
-    async def erase(self, user: str) -> None:
-        """Forget all of a user whose account is no more: who gets the JID next inherits nothing."""
-
-        def work(connection: Connection) -> None:
-            for part in PARTS:
-                part.erase(connection, user)
-
-        await self._database.write(work)
-
     async def _replace(self, table: Table, mine: Any, row: Mapping[str, Any] | None, crowd: Any = None, room: int = REMOTE_KEPT) -> None:
         """Put `row` (None: nothing) where `mine` was. Raises Full if it would be one more than `room` of a `crowd`."""
 

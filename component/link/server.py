@@ -69,6 +69,9 @@ class Listener(Protocol):
     def on_changed(self, user: str, what: str) -> None:
         """A user's roster (`roster`), block list (`blocks`) or existence (`account`) changed."""
 
+    async def on_deleted(self, user: str, handed: Handed) -> None:
+        """A user's account was deleted: erase what is kept of them, in one transaction with this hand-over."""
+
     def on_message(self, message: Message) -> None:
         """A message passed. Told on arrival, before it is stored: being told the same one twice must change nothing."""
 
@@ -220,8 +223,12 @@ class Link:
                 bounce = Bounce(bare(value.sender), bare(value.recipient), value.at, value.id)
                 self.handover.take(value.n, lambda handed: self._store((bounce,), handed))
             case link.Changed():
-                self.handover.take(value.n, self._facts.acknowledge)
-                self._on_changed(f"{value.user}@{host}", value.what)
+                user = f"{value.user}@{host}"
+                self._on_changed(user, value.what)
+                if value.what == "account":
+                    self.handover.take(value.n, lambda handed: self.listener.on_deleted(user, handed))
+                else:
+                    self.handover.take(value.n, self._facts.acknowledge)
             case _:
                 log.error("link.unexpected host=%s element=%s", host, element.tag)
 

@@ -143,6 +143,24 @@ class Presence:
         added = (Always(who, outcome, until),) if outcome is not None else ()
         await self.change(user, replace(settings, always=(*others, *added)))
 
+    async def opt_out(self, user: str) -> None:
+        """Make plain XMPP of a user's presence again, if it is not. Raises LinkDown as `change` does."""
+        settings = self.settings(user)
+        if settings.enabled:
+            await self.change(user, replace(settings, enabled=False))
+
+    def forget(self, user: str) -> None:
+        """The user's data has been erased: they never opted in, and nobody has a rule for them or has heard of them."""
+        self._settings.pop(user, None)
+        self._forget(user)
+        for other, settings in list(self._settings.items()):
+            if any(rule.who == user for rule in settings.always):
+                self._settings[other] = replace(settings, always=tuple(rule for rule in settings.always if rule.who != user))
+        for other, state in self._users.items():
+            state.settings = self._settings[other]
+            if user in state.contacts or user in state.viewers:
+                self._reload_pairs(other, user)
+
     # --- what the link tells ---
 
     def gated(self, host: str) -> Iterable[str]:
@@ -188,11 +206,7 @@ class Presence:
             self.refresh(user, (contact,))
 
     def on_changed(self, user: str, what: str) -> None:
-        if what == "account" and user in self._settings:
-            del self._settings[user]
-            self._forget(user)
-            self._lanes.put(user, lambda: self._store.erase(user))
-        elif user in self._users:
+        if what != "account" and user in self._users:
             self._gather(user, pairs=False)
 
     def on_message(self, message: Message) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import Boolean, Column, Connection, Double, MetaData, String, Table, Text, delete, select
 
 from component.ledger.engine import Database
+from component.ledger.erase import by_columns
 from component.rules.presence import Always, Case, Outcome, Rules, Show
 
 metadata = MetaData()
@@ -28,6 +29,8 @@ ALWAYS = Table(
     Column("outcome", String, nullable=False),
     Column("until", Double),
 )
+PARTS = (by_columns(USERS, USERS.c.user), by_columns(ALWAYS, ALWAYS.c.user, ALWAYS.c.who))
+"""For export and erase (ledger/erase.py)."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +82,6 @@ class Store:
                     ALWAYS.insert(),
                     [{"user": user, "who": rule.who, "outcome": rule.outcome.show.value, "until": rule.until} for rule in settings.always],
                 )
-
-        await self._database.write(work)
-
-    async def erase(self, user: str) -> None:
-        def work(connection: Connection) -> None:
-            connection.execute(delete(USERS).where(USERS.c.user == user))
-            connection.execute(delete(ALWAYS).where(ALWAYS.c.user == user))
 
         await self._database.write(work)
 

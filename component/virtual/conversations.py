@@ -29,8 +29,11 @@ from stanzas.serialise import serialise
 
 log = logging.getLogger(__name__)
 
-MOST_WAITING = 200
-"""Messages of one customer that wait; what comes past that is returned with `resource-constraint`."""
+MOST_WAITING = 10_000
+"""Messages of one customer that wait; what comes past that is returned with `resource-constraint`. As many as the server's module keeps
+while Rapport is away (docs/link.md, 2): coming back refuses nobody."""
+MOST_KEPT, FEW_WAITING = 50_000, 20
+"""Messages of all customers in the queue; past that no more than a few of one customer may wait."""
 MOST_OPEN = 20_000
 """Open conversations of one virtual user; past that a new customer's message is returned in the same way."""
 MOST_SENT = 10_000
@@ -132,6 +135,8 @@ class Conversations:
         """By conversation address and message id."""
         self._already: dict[int, Sent] = {}
         """What a run before this one sent, by number in the queue."""
+        self._kept = 0
+        """Messages in the queue."""
         self._conversation_id = self._record_id = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -236,8 +241,9 @@ class Conversations:
             raise StanzaError("resource-constraint", f"Too many people write to {team.settings.name} now.")
         if conversation is None:
             conversation = self._begin(team, customer, queued.at)
-        if len(conversation.waiting) >= MOST_WAITING:
+        if len(conversation.waiting) >= (MOST_WAITING if self._kept < MOST_KEPT else FEW_WAITING):
             raise StanzaError("resource-constraint", "Too many of your messages are waiting.")
+        self._kept += 1
         if delivery.says:
             self._heard(team, conversation, queued.at)
             if text := text_of(stanza):
@@ -286,6 +292,7 @@ class Conversations:
         if delivery.stored is None:
             payload = serialise(delivery.queued.stanza, "").encode()
             delivery.stored = await self._queue.put(conversation.address, payload, delivery.queued.at)
+            self._kept += 1
         await self._server.confirmed()
 
     # --- what moves a conversation ---
@@ -382,16 +389,39 @@ class Conversations:
         for key in [key for key in self._records if key[0] == team.node]:
             del self._records[key]
 
+    def forget(self, team: Team, user: str) -> None:
+        """What is remembered of a bare JID is erased: what they wrote as a customer, and what they have as a sub-user."""
+        conversation = self.of(team, user)
+        if conversation is not None:
+            self._drop(conversation)
+            self.end(team, conversation)
+            for key in [key for key in self._sent if key[0] == conversation.address]:
+                del self._sent[key]
+        self._records.pop((team.node, user), None)
+        for (node, _customer), members in self._records.items():
+            for jid in [jid for jid in members if node == team.node and bare(jid) == user]:
+                del members[jid]
+        for sub in [sub for sub in team.subs.values() if bare(sub.jid) == user]:
+            self._take_from(team, sub)
+            sub.customers.clear()
+            sub.paused = Paused.NO
+            sub.turn, sub.active_at, sub.missed = 0, 0.0, 0
+            sub.changed()
+        self.go_on(team)
+
     def members_changed(self, team: Team, gone: Iterable[Sub]) -> None:
         """Sub-users were removed: their conversations are anybody's, the others may have room."""
         for sub in gone:
-            for customer in sub.customers:
-                conversation = self.of(team, customer)
-                if conversation is not None:
-                    conversation.member = None
-                    self._store.keep(conversation.saved)
+            self._take_from(team, sub)
         self._watch_age(team)
         self.go_on(team)
+
+    def _take_from(self, team: Team, sub: Sub) -> None:
+        for customer in sub.customers:
+            conversation = self.of(team, customer)
+            if conversation is not None:
+                conversation.member = None
+                self._store.keep(conversation.saved)
 
     # --- deciding ---
 
@@ -510,6 +540,7 @@ class Conversations:
             if delivery.noted:
                 self._store.sent(delivery.stored, None)
             self._outbox.dealt(delivery.stored)
+            self._kept -= 1
             delivery.stored = None
 
     def _note(self, delivery: Delivery, sent: Sent) -> None:

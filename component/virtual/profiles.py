@@ -108,6 +108,10 @@ class Profiles:
             self.of(jid).place = _place(items)
         return node == GEOLOC
 
+    def forget(self, jid: str) -> None:
+        """What a bare JID said of themselves is erased."""
+        self._people.pop(jid, None)
+
     def stop(self) -> None:
         """Wait for no more answers."""
         for task in list(self._asking.values()):

@@ -8,6 +8,7 @@ import logging
 import random
 from base64 import b64encode
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from hashlib import sha256
 from xml.etree.ElementTree import Element
 
@@ -194,6 +195,23 @@ class Virtual:
         await self.status.came_live()
         self.replies.came_live()
         self.conversations.came_live()
+
+    async def flushed(self) -> None:
+        """Wait until what was noted of conversations so far is durable."""
+        await self._store.flushed()
+
+    def forget(self, user: str) -> None:
+        """A user's data is to be erased: memory holds none of it from now on, and the notes of it are on their way to the database."""
+        for team in list(self.teams.values()):
+            if team.seed is None and user in team.accounts:  # whom the configuration names stays a sub-user
+                others = {sub.jid: (sub.profile, sub.paused) for sub in team.subs.values() if bare(sub.jid) != user}
+                self._changed(team, replace_profiles(team, others))
+                self._lanes.put(team.node, partial(self.status.unwatch, team, (user,)))
+            self.conversations.forget(team, user)
+        self.conversations.declared.pop(user, None)
+        self.status.forget(user)
+        self.profiles.forget(user)
+        self._store.hurry()
 
     # --- addresses (ports.Handler) ---
 

@@ -261,6 +261,11 @@ class Status:
             self._server.send(presence(self._bare(team), account, kind="unsubscribed"))
         await self.unwatch(team, team.accounts)
 
+    def forget(self, user: str) -> None:
+        """That a bare JID sees the presence of virtual users is erased."""
+        for subscribers in self._subscribers.values():
+            subscribers.discard(user)
+
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)

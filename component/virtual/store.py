@@ -8,7 +8,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import (
@@ -28,18 +28,20 @@ from sqlalchemy import (
     bindparam,
     delete,
     func,
+    or_,
     select,
     update,
 )
 
 from component.ledger.engine import Database
-from component.ledger.erase import Part, by_columns
+from component.ledger.erase import Part, by_columns, is_of, rows_where
 from component.ledger.tables import QUEUE, upsert
 from component.rules import hours
 from component.rules.distance import Place
 from component.rules.presence import Show
 from component.virtual.ids import KEY_LENGTH
 from component.virtual.model import LINES, Line, Paused, Profile, Record, VirtualUser, WhenOffline
+from stanzas.jid import bare
 
 metadata = MetaData()
 USERS = Table(
@@ -134,20 +136,56 @@ _IDS = "message ids"
 
 
 def _lines_of(user: str) -> ColumnElement[bool]:
-    return LINE.c.conversation.in_(select(CONVERSATIONS.c.id).where(CONVERSATIONS.c.customer == user))
+    """What they wrote, and what was written in their conversations as a customer."""
+    theirs = select(CONVERSATIONS.c.id).where(CONVERSATIONS.c.customer == user)
+    return or_(LINE.c.conversation.in_(theirs), is_of(LINE.c.author, user))
+
+
+def _records_of(user: str) -> ColumnElement[bool]:
+    name = json.dumps(user, ensure_ascii=False)[:-1]
+    considered = (RECORDS.c.considered.contains(f"{name}{end}", autoescape=True) for end in ('"', "/"))
+    return or_(RECORDS.c.customer == user, is_of(RECORDS.c.member, user), *considered)
+
+
+def _erase_member(connection: Connection, user: str) -> None:
+    """Whom the configuration names stays a sub-user."""
+    added_live = MEMBERS.c.node.in_(select(USERS.c.node).where(USERS.c.seed.is_(None)))
+    connection.execute(delete(MEMBERS).where(is_of(MEMBERS.c.jid, user), added_live))
+    connection.execute(update(MEMBERS).where(is_of(MEMBERS.c.jid, user)).values(paused=Paused.NO.value))
+
+
+def _erase_conversations(connection: Connection, user: str) -> None:
+    """A sub-user's conversations are their customers' too."""
+    connection.execute(delete(CONVERSATIONS).where(CONVERSATIONS.c.customer == user))
+    connection.execute(update(CONVERSATIONS).where(is_of(CONVERSATIONS.c.member, user)).values(member=None))
+
+
+def _erase_records(connection: Connection, user: str) -> None:
+    connection.execute(delete(RECORDS).where(or_(RECORDS.c.customer == user, is_of(RECORDS.c.member, user))))
+    for row in connection.execute(select(RECORDS.c.id, RECORDS.c.considered).where(_records_of(user))).all():
+        others = {jid: reason for jid, reason in json.loads(row.considered).items() if bare(jid) != user}
+        connection.execute(update(RECORDS).where(RECORDS.c.id == row.id).values(considered=json.dumps(others, ensure_ascii=False)))
+
+
+def _erase_sent(connection: Connection, user: str) -> None:
+    """It goes to somebody else, as what came back does: under another `once`."""
+    connection.execute(update(SENT).where(is_of(SENT.c.member, user)).values(member="", tries=SENT.c.tries + 1))
 
 
 PARTS: Sequence[Part] = (
     Part(
         LINE.name,
-        lambda connection, user: [
-            dict(row) for row in connection.execute(select(LINE).where(_lines_of(user)).order_by(LINE.c.id)).mappings()
-        ],
+        lambda connection, user: rows_where(connection, LINE, _lines_of(user)),
         lambda connection, user: _execute(connection, delete(LINE).where(_lines_of(user))),
     ),
-    by_columns(MEMBERS, MEMBERS.c.jid),
-    by_columns(CONVERSATIONS, CONVERSATIONS.c.customer, CONVERSATIONS.c.member),
-    by_columns(RECORDS, RECORDS.c.customer, RECORDS.c.member),
+    replace(by_columns(MEMBERS, MEMBERS.c.jid, resources=True), erase=_erase_member),
+    replace(by_columns(CONVERSATIONS, CONVERSATIONS.c.customer, CONVERSATIONS.c.member, resources=True), erase=_erase_conversations),
+    replace(
+        by_columns(RECORDS, RECORDS.c.customer, RECORDS.c.member, resources=True),
+        rows=lambda connection, user: rows_where(connection, RECORDS, _records_of(user)),
+        erase=_erase_records,
+    ),
+    replace(by_columns(SENT, SENT.c.member, resources=True), erase=_erase_sent),
     by_columns(SUBSCRIBERS, SUBSCRIBERS.c.jid),
     by_columns(WATCHED, WATCHED.c.jid),
     by_columns(CUSTOMERS, CUSTOMERS.c.jid),

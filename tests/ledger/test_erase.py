@@ -9,6 +9,7 @@ from sqlalchemy import Column, MetaData, String, Table, select
 from component.ledger.engine import Database
 from component.ledger.erase import Records, by_columns
 from component.ledger.facts import Ledger
+from component.ledger.mark import Handed
 from component.ledger.queue import Queue
 from component.rules.facts import Bounce, Message, Read
 
@@ -27,7 +28,7 @@ async def filled(database: Database, ledger: Ledger) -> Records:
         ]
     )
     queue = Queue(database)
-    for key in (ALICE, f"{ALICE} shop@r", f"x@y {ALICE}", f"m{ALICE} shop@r", f"{BOB} shop@r"):
+    for key in (ALICE, f"{ALICE} shop@r", f"x@y {ALICE}", "x@y alice\\40h@r", "x@y alice\\40h%shop@r", f"m{ALICE} shop@r", f"{BOB} shop@r"):
         await queue.put(key, b"<message/>", 6.0)
     await database.write(NOTES.create)
     await database.write(
@@ -35,15 +36,13 @@ async def filled(database: Database, ledger: Ledger) -> Records:
             NOTES.insert(), [{"owner": ALICE, "about": BOB}, {"owner": CAROL, "about": ALICE}, {"owner": CAROL, "about": BOB}]
         )
     )
-    records = Records(database, ledger.forget)
-    records.register(by_columns(NOTES, NOTES.c.owner, NOTES.c.about))
-    return records
+    return Records(database, ledger.forget, [by_columns(NOTES, NOTES.c.owner, NOTES.c.about, resources=True)])
 
 
 async def test_all_that_is_known_of_a_user_is_told_by_table(database: Database, ledger: Ledger) -> None:
     known = await (await filled(database, ledger)).export(ALICE)
     assert json.loads(json.dumps(known)) == known
-    assert {table: len(rows) for table, rows in known.items()} == {"facts": 4, "pairs": 2, "scores": 2, "queue": 3, "test_notes": 2}
+    assert {table: len(rows) for table, rows in known.items()} == {"facts": 4, "pairs": 2, "scores": 2, "queue": 5, "test_notes": 2}
     assert [(row["what"], row["sender"], row["recipient"], row["at"]) for row in known["facts"]] == [
         ("message", BOB, ALICE, 1.0),
         ("message", ALICE, BOB, 2.0),
@@ -79,7 +78,36 @@ async def test_a_forgotten_user_begins_anew(database: Database, ledger: Ledger) 
     assert len((await records.export(ALICE))["facts"]) == 1
 
 
-async def test_a_table_is_registered_once(database: Database, ledger: Ledger) -> None:
+async def test_rows_with_a_full_jid_are_the_users_too(database: Database, ledger: Ledger) -> None:
     records = await filled(database, ledger)
-    with pytest.raises(ValueError, match="test_notes is registered twice"):
-        records.register(by_columns(NOTES, NOTES.c.owner))
+    full = [{"owner": f"{ALICE}/phone", "about": BOB}, {"owner": "alice@h.org", "about": BOB}]
+    await database.write(lambda connection: connection.execute(NOTES.insert(), full))
+    assert {row["owner"] for row in (await records.export(ALICE))["test_notes"]} == {ALICE, CAROL, f"{ALICE}/phone"}
+    assert (await records.users())[ALICE]["test_notes"] == 3
+    await records.erase(ALICE)
+    assert await records.export("alice@h.org") == {"test_notes": [full[1]]}
+
+
+async def test_it_is_told_of_whom_something_is_kept_and_how_much(database: Database, ledger: Ledger) -> None:
+    users = await (await filled(database, ledger)).users()
+    assert users == {
+        ALICE: {"facts": 4, "scores": 2, "pairs": 2, "test_notes": 2},
+        BOB: {"facts": 5, "scores": 3, "pairs": 3, "test_notes": 2},
+        CAROL: {"facts": 1, "scores": 1, "pairs": 1, "test_notes": 2},
+    }
+
+
+async def test_a_deleted_account_is_erased_in_the_order_of_the_link_and_once(database: Database, ledger: Ledger) -> None:
+    records = await filled(database, ledger)
+    await ledger.acknowledge(Handed("run", 1))
+    await records.erase(ALICE, Handed("run", 2))
+    assert await ledger.mark() == Handed("run", 2)
+    await ledger.record(Message(BOB, ALICE, 9.0, "m9"), Handed("run", 3))
+    await records.erase(ALICE, Handed("run", 2))
+    assert await ledger.unread(ALICE) == {BOB: 1}, "of the account that came after"
+    assert await ledger.mark() == Handed("run", 3)
+
+
+async def test_a_table_is_named_once(database: Database) -> None:
+    with pytest.raises(ValueError, match="table test_notes is named twice"):
+        Records(database, lambda: None, [by_columns(NOTES, NOTES.c.owner), by_columns(NOTES, NOTES.c.about)])

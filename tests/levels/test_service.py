@@ -257,10 +257,7 @@ async def test_who_opted_out_is_remembered_after_a_start(world: World, tmp_path:
     assert again.is_listable(BOB)
 
 
-async def test_nothing_of_a_deleted_account_is_left_for_the_next_one_of_that_name(world: World) -> None:
-    await world.store.open(ALICE, Door.CONTACTS, frozenset({5}), share_names=True)
+async def test_who_is_forgotten_may_be_listed_again(world: World) -> None:
     await world.levels.set_listable(ALICE, listable=False)
-    world.levels.on_changed(ALICE, "account")
-    await world.levels.drain()
-    assert not (await world.levels.settings(ALICE)).opened
+    world.levels.forget(ALICE)
     assert world.levels.is_listable(ALICE)

@@ -6,8 +6,9 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection
 
 from component.ledger.engine import Database
+from component.ledger.erase import Records
 from component.levels import store as module
-from component.levels.store import DOORS, LABELS, LOOKS_KEPT, Full, Leveled, Look, RealName, Settings, Store, metadata
+from component.levels.store import DOORS, LABELS, LOOKS_KEPT, PARTS, Full, Leveled, Look, RealName, Settings, Store, metadata
 from component.rules.doors import Door
 from component.rules.levels import NO_LABELS, Labels
 from stanzas.files import SharedFile
@@ -147,7 +148,7 @@ async def test_a_user_is_forgotten_in_whatever_part_they_had(store: Store, datab
     await store.open(BOB, Door.FILES, frozenset({1}), share_names=False)
     await store.set_listable(ALICE, "example.org", True, listable=False)
     await store.record(BOB, look(1.0, who=ALICE))
-    await store.erase(ALICE)
+    await Records(database, lambda: None, PARTS).erase(ALICE)
     assert await store.settings(ALICE) == Settings()
     assert await store.settings(BOB) == Settings(opened={Door.FILES: frozenset({1})})
     assert await store.unlisted() == frozenset()

@@ -29,9 +29,6 @@ class MemoryStore:
     async def save(self, user: str, settings: Settings) -> None:
         self.saved[user] = settings
 
-    async def erase(self, user: str) -> None:
-        self.saved.pop(user, None)
-
 
 class World:
     def __init__(self) -> None:
@@ -257,3 +254,34 @@ async def test_the_users_own_outcomes_and_texts_are_used(world: World) -> None:
     await world.opt_in(outcomes=outcomes)
     await world.message(BOB, ALICE)
     assert world.sees(BOB) == "xa"
+
+
+async def test_who_is_forgotten_is_shown_no_more_and_has_set_nothing(world: World) -> None:
+    await world.presence.opt_out(ALICE)
+    world.presence.forget(ALICE)
+    assert world.server.gates == {ALICE: False}
+    assert world.presence.settings(ALICE) == Settings()
+    assert list(world.presence.gated("example.org")) == []
+    world.server.sent.clear()
+    await world.message(BOB, ALICE)
+    assert world.server.sent == []
+
+
+async def test_of_a_contact_who_is_forgotten_neither_messages_nor_rules_are_left(world: World) -> None:
+    await world.presence.set_always(ALICE, CAROL, Outcome(Show.XA), None)
+    await world.presence.set_always(ALICE, BOB, Outcome(Show.AWAY), None)
+    await world.message(CAROL, ALICE, "m1")
+    world.clock.run(1)
+    world.ledger.facts.clear()
+    world.presence.forget(CAROL)
+    await world.presence.drain()
+    world.clock.run(1)
+    assert [rule.who for rule in world.presence.settings(ALICE).always] == [BOB]
+    assert (world.sees(CAROL), world.sees(BOB)) == ("own", "away")
+
+
+async def test_a_user_whose_presence_can_not_be_made_plain_now_stays_in(world: World) -> None:
+    world.server.up = False
+    with pytest.raises(LinkDown):
+        await world.presence.opt_out(ALICE)
+    assert world.presence.settings(ALICE).enabled

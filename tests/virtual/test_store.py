@@ -1,5 +1,7 @@
 """What S3 remembers, on both databases."""
 
+from dataclasses import replace
+
 from component.ledger.engine import Database
 from component.ledger.erase import Records
 from component.ledger.queue import Queue
@@ -135,12 +137,50 @@ async def test_a_customer_can_have_all_of_it_and_have_it_erased(database: Databa
     store = await filled(database)
     store.line(Line(1, 7, NOW, CUSTOMER, "a secret"))
     await store.flushed()
-    records = Records(database, lambda: None)
-    for part in PARTS:
-        records.register(part)
+    records = Records(database, lambda: None, PARTS)
     export = await records.export("cat@x.org")
     assert [row["text"] for row in export["virtual_lines"]] == ["a secret"]
     assert export.keys() == {"virtual_lines", "virtual_conversations", "virtual_records"}
     await records.erase("cat@x.org")
     assert await records.export("cat@x.org") == {}
     assert await store.lines(7) == []
+
+
+async def test_of_a_sub_user_what_they_wrote_and_got_is_erased_and_customers_keep_their_conversations(database: Database) -> None:
+    store = await filled(database)
+    store.line(Line(1, 7, NOW, CUSTOMER, "a question"))
+    store.line(Line(2, 7, NOW, "ann@x.org", "an answer"))
+    store.record(Record(12, "shop", "dan@x.org", "desk@x.org/ben", "random", NOW, {"ann@x.org": "offline"}))
+    queued = await Queue(database).put("cat@x.org shop@r", b"", NOW)
+    assert queued is not None
+    store.sent(queued, Sent("ann@x.org", 0))
+    await store.flushed()
+    records = Records(database, lambda: None, PARTS)
+    export = await records.export("ann@x.org")
+    assert {table: len(rows) for table, rows in export.items()} == {
+        "virtual_lines": 1,
+        "virtual_members": 1,
+        "virtual_conversations": 1,
+        "virtual_records": 2,
+        "virtual_sent": 1,
+    }
+    await records.erase("ann@x.org")
+    saved = await store.load(NOW)
+    assert saved.conversations == [replace(CAT, member=None)]
+    assert saved.records == [Known("shop", "dan@x.org", "desk@x.org/ben", 12, NOW)]
+    assert saved.sent == {queued: Sent("", 1)}, "the server would drop a second one of the same id"
+    assert [line.text for line in await store.lines(7)] == ["a question"]
+    newest = await store.latest("shop", "dan@x.org")
+    assert newest is not None
+    assert newest.considered == {}
+    assert (await records.export("ann@x.org")).keys() == {"virtual_members"}, "the configuration names them"
+    await records.erase("desk@x.org")
+    assert saved.users["shop"].members["desk@x.org/ben"] == (BEN, Paused.UNANSWERED)
+    assert (await store.load(NOW)).users["shop"].members["desk@x.org/ben"] == (BEN, Paused.NO)
+
+
+async def test_a_sub_user_of_a_team_that_was_made_live_leaves_it(database: Database) -> None:
+    store = await filled(database)
+    await store.save_user(SHOP, [(ANN, Paused.NO), (BEN, Paused.NO)], None)
+    await Records(database, lambda: None, PARTS).erase("desk@x.org")
+    assert (await store.load(NOW)).users["shop"].members == {"ann@x.org": (ANN, Paused.NO)}
