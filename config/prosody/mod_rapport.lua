@@ -660,6 +660,7 @@ local directed = { key = "nothing" }; -- the user sent something else
 local probed = { key = "nothing", is_probe = true }; -- the contact asks anew
 local probed_offline = { key = "nothing", is_probe = true, as = "offline" };
 local withheld = { key = "nothing" }; -- the user blocks the contact
+local unseen = { key = "nothing", as = "offline" }; -- the session came while its gate was closed
 
 local function get_state(session)
 	local known = session.rapport;
@@ -680,7 +681,7 @@ end
 -- All contacts see the session as it is
 local function set_truth(session)
 	local known = get_state(session);
-	known.truth, known.shown = true, {};
+	known.truth, known.shown, known.initial = true, {}, nil;
 end
 
 local function is_holding(user)
@@ -779,7 +780,7 @@ local function on_own_presence(event)
 		tell_gone(session);
 	elseif stanza.attr.type == nil then
 		local known = get_state(session);
-		if not known.current then known.shown = {}; end -- all have seen it unavailable
+		if not known.current then known.shown, known.initial = {}, unseen; end -- all have seen it unavailable
 		known.v, known.current, known.truth = known.v + 1, stanza, false;
 		if not is_holding(session.username) then set_truth(session); end
 		tell_session(session);
@@ -1071,12 +1072,13 @@ function commands.show(element)
 		local contact, presence = to.attr.jid, as_broadcast;
 		local is_shown, is_blocked = may_see(contact);
 		if is_shown then
-			local before = known.shown[contact];
+			local before = known.shown[contact] or known.initial;
+			local is_known = before and (before.key == attr.key or before.as == "offline" and attr.as == "offline");
 			if before and before.is_probe then
 				as_answer = as_answer or tailor(known.current, attr.as, statuses, true);
 				presence = as_answer;
 			end
-			if not before or before.key ~= attr.key then speak(session, presence, contact); end
+			if not is_known then speak(session, presence, contact); end
 			known.shown[contact] = seen;
 		elseif is_blocked then
 			known.shown[contact] = withheld;

@@ -72,6 +72,46 @@ async def test_a_contact_who_was_shown_offline_gets_no_second_unavailable_when_t
     assert s["bob"].saw("alice@localhost", start) == ["offline"]
 
 
+async def test_who_is_to_see_the_user_offline_learns_neither_of_a_login_nor_by_asking(scene, client):
+    s = await scene("alice", "bob", "carol")
+    await s.set_rules()
+    await s.always("bob@localhost", "offline")
+    await s["bob"].sees("alice@localhost", "offline")
+    start = s["bob"].mark()
+    await s["alice"].close()
+    await s["carol"].sees("alice@localhost", "offline")
+    await s.enter("alice")
+    await s["carol"].sees("alice@localhost", "online")
+    await s.settled()
+    late = await client(s.server, "bob@localhost/late")
+    await late.settled()
+    await s.settled()
+    await late.ping()
+    await s.rapport.restart()
+    await s["alice"].presence("away")
+    await s["carol"].sees("alice@localhost", "away")
+    await s["alice"].close()
+    await s["carol"].sees("alice@localhost", "offline")
+    await s.settled("bob")
+    assert s["bob"].saw("alice@localhost", start) == []
+    assert late.saw("alice@localhost") == []
+
+
+async def test_a_login_that_is_first_hidden_is_shown_when_the_rule_ends(scene):
+    s = await scene("alice", "bob", "carol")
+    await s.set_rules()
+    await s.always("bob@localhost", "offline")
+    await s["bob"].sees("alice@localhost", "offline")
+    await s["alice"].close()
+    await s["carol"].sees("alice@localhost", "offline")
+    await s.enter("alice")
+    await s["carol"].sees("alice@localhost", "online")
+    await s.always("bob@localhost", "xa")
+    await s["bob"].sees("alice@localhost", "xa")
+    await s["alice"].close()
+    await s["bob"].sees("alice@localhost", "offline")
+
+
 async def test_a_session_that_was_shown_offline_comes_back(scene):
     s = await scene("alice", "bob")
     await s.set_rules()
