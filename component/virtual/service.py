@@ -1,6 +1,7 @@
 """S3: one JID stands for a team (spec/20-virtual.md). Wires its parts, answers its addresses, and is what commands change.
 
-conversations.py routes what customers write, replies.py what sub-users write, status.py is about presence, profiles.py about names.
+conversations.py routes what customers write, replies.py what sub-users write, status.py is about presence, profiles.py about what others
+say of themselves, names.py about the virtual users' own.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from component.rules.routing import Choice
 from component.virtual.conversations import Conversation, Conversations, is_local_to
 from component.virtual.ids import SealedIds
 from component.virtual.model import RESOURCE, Paused, Profile, Record, VirtualUser, profile_of, user_of
+from component.virtual.names import Names
 from component.virtual.outbox import Outbox, Queue
 from component.virtual.profiles import Profiles
 from component.virtual.replies import Replies
@@ -82,6 +84,7 @@ class Virtual:
         self._taken = frozenset(taken)
         self._lanes = Lanes("virtual")
         self._outbox = Outbox(server, queue, store)
+        self._names = Names(domain, server)
         self.profiles = Profiles(server, clock, self._named)
         self.conversations = Conversations(
             domain,
@@ -155,6 +158,7 @@ class Virtual:
 
     async def drain(self) -> None:
         """Stop asking, and let what has begun end."""
+        self._names.stop()
         self.profiles.stop()
         await self.settled()
 
@@ -163,6 +167,7 @@ class Virtual:
         await self._lanes.drain()
         await self.conversations.drain()
         await self.status.drain()
+        await self._names.drain()
         await self._store.flushed()
 
     # --- what the link tells ---
@@ -220,7 +225,9 @@ class Virtual:
         try:
             if isinstance(address, ConversationAddress):
                 return await self.replies.take(team, address.customer, queued)
-            return self.conversations.take(team, bare(queued.stanza.get("from", "")), queued)
+            sender = queued.stanza.get("from", "")
+            self._names.seen(team, sender)
+            return self.conversations.take(team, bare(sender), queued)
         except ValueError as error:
             raise StanzaError("not-acceptable", str(error)) from None
 
@@ -241,6 +248,14 @@ class Virtual:
             self._presence_of_conversation(team, address.customer, stanza)
         else:
             await self.status.take(team, stanza)
+            self._seen(team, stanza)
+
+    def _seen(self, team: Team, stanza: Element) -> None:
+        """Clients of a subscriber are to know the virtual user's name."""
+        sender, kind = stanza.get("from", ""), stanza.get("type")
+        if kind in ("subscribe", "probe") and self.status.is_subscriber(team, bare(sender)):
+            for client in (sender, *self._server.sessions(bare(sender))):
+                self._names.seen(team, client)
 
     def _presence_of_conversation(self, team: Team, customer: str, stanza: Element) -> None:
         """A sub-user has a conversation in the roster: it is there while it is open."""
@@ -325,6 +340,7 @@ class Virtual:
             team = self._add(user, {}, None, None)
         await self._store.save_user(user, _members(team), team.seed)
         team.settings = user
+        self._names.renamed(team)
         self._changed(team, ())
 
     async def remove_user(self, node: str) -> None:

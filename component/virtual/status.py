@@ -208,17 +208,21 @@ class Status:
             self._tell(team, account)
 
     async def _unsubscribe(self, team: Team, account: str) -> None:
-        if account in self._subscribers.get(team.node, ()):
+        if self.is_subscriber(team, account):
             await self._store.unsubscribe(team.node, account)
             self._subscribers[team.node].discard(account)
             self._server.send(presence(self._full(team), account, kind="unavailable"))
 
     async def _answer_probe(self, team: Team, sender: str) -> None:
         account = bare(sender)
-        if account in self._subscribers.get(team.node, ()) or await self._is_in_roster(team, account):
+        if self.is_subscriber(team, account) or await self._is_in_roster(team, account):
             self._tell(team, sender)
         else:
             self._server.send(presence(self._bare(team), account, kind="unsubscribed"))  # RFC 6121, 4.3.2
+
+    def is_subscriber(self, team: Team, account: str) -> bool:
+        """Whether this bare JID sees the virtual user's presence."""
+        return account in self._subscribers.get(team.node, ())
 
     async def _is_in_roster(self, team: Team, account: str) -> bool:
         """Whether a local user's roster says that they are subscribed, though that was not known here (a restored database, say)."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from xml.etree.ElementTree import Element, fromstring, tostring
 
 from component.ledger.engine import Database
@@ -114,6 +114,11 @@ class Shop:
         while self.clock.now() < end:
             self.clock.run(min(0.5, end - self.clock.now()))
             await self.settle()
+
+    async def rename(self, name: str) -> None:
+        """An admin gives the virtual user another name."""
+        await self.virtual.save_user(replace(self.virtual.teams["shop"].settings, name=name))
+        await self.settle()
 
     # --- people ---
 

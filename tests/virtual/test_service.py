@@ -1,14 +1,18 @@
 """S3's service on a real database, with a fake server and clock: who gets what, told sentence by sentence of spec/20-virtual.md."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from xml.etree.ElementTree import fromstring
 
 import pytest
 
 from component.commands.model import Refused
 from component.ledger.engine import Database
+from component.ports import Queued, StanzaError
 from component.rules.presence import Show
+from component.virtual.conversations import MOST_WAITING
 from config import settings
 from stanzas.jid import bare
+from stanzas.namespaces import COMPONENT
 from tests.virtual.fakes import DOMAIN, SHOP, Shop, conversation, table
 
 ANN, BEN, CID = "ann@example.org", "ben@example.org", "cid@example.org"
@@ -481,6 +485,21 @@ async def test_a_burst_stays_in_order_at_one_sub_user(open_shop: Open) -> None:
 
 
 # --- names and status ---
+
+
+async def test_what_came_while_rapport_was_away_is_all_taken_and_more_is_returned(open_shop: Open) -> None:
+    shop = await open_shop(there=())
+    address = shop.address(SHOP)
+    for number in range(MOST_WAITING + 1):
+        stanza = fromstring(f"<message xmlns='{COMPONENT}' from='{CAT}/web' to='{SHOP}' type='chat'><body>{number}</body></message>")
+        queued = Queued(number, stanza, shop.clock.now())
+        if number < MOST_WAITING:
+            assert not await shop.virtual.message(address, queued)
+        else:
+            with pytest.raises(StanzaError, match="resource-constraint"):
+                await shop.virtual.message(address, queued)
+    await shop.comes(ANN)
+    assert shop.got(ANN) == [f"{number}" for number in range(MOST_WAITING)]
 
 
 async def test_subscribers_see_the_team_as_one(open_shop: Open) -> None:
