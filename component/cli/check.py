@@ -25,8 +25,8 @@ def show(found: Sequence[Check]) -> bool:
     """Prints the table, and returns whether all works."""
     rows = []
     for each in found:
-        rows.append((each.name, "ok" if each.ok else "FAILS", " ".join(each.detail.split())))
-        if each.mend and not each.ok:
-            rows.append(("", "", f"mend: {each.mend}"))
+        detail = " ".join(each.detail.split())
+        mend = f"; mend: {each.mend}" if each.mend and not each.ok else ""
+        rows.append((each.name, "ok" if each.ok else "FAILS", detail + mend))
     output.table(rows, ("check", "state", "detail"))
     return all(each.ok for each in found)

@@ -3,6 +3,9 @@
 import json
 import os
 import secrets
+import shlex
+import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -11,6 +14,11 @@ import config
 
 MODULES = Path("/usr/local/lib/prosody/modules")
 """Where Debian's prosody.cfg.lua has its `plugin_paths` look for modules of one's own."""
+
+DEFAULT_PORT = 5347
+"""Where Prosody takes components unless its `component_ports` says another."""
+
+_LOADED = 'modules_enabled = { "rapport" }'
 
 
 class Server(Enum):
@@ -27,7 +35,8 @@ class Plan:
     port: int
     secret: str
     admins: tuple[str, ...] = ()
-    modules: Path = MODULES
+    modules: Path | None = None
+    """Where Prosody is to look for the module; None: where it came with Rapport if Prosody can read it there, else in MODULES."""
 
 
 def fresh_secret() -> str:
@@ -69,33 +78,47 @@ def _shipped(server: Server, name: str) -> Path:
     return Path(config.__file__).parent / server.value / name
 
 
+def readable_by_all(file: Path) -> bool:
+    """Whether any user of the machine, Prosody's too, may read this file (an absolute path)."""
+    return all(each.stat().st_mode & (stat.S_IROTH if each == file else stat.S_IXOTH) for each in (file, *file.parents))
+
+
 def _prosody(plan: Plan, path: Path) -> str:
-    return f"""\
--- Rapport at {plan.component}, for {plan.host}.
---
--- 1. Install the module:
---      install -D -m 644 {_shipped(Server.PROSODY, "mod_rapport.lua")} {plan.modules / "mod_rapport.lua"}
--- 2. Save this as /etc/prosody/conf.d/rapport.cfg.lua, or paste it at the end of prosody.cfg.lua.
---    Options that are there already: add to their lists instead of setting them twice.
--- 3. systemctl restart prosody
--- 4. rapport run --config {path}, and in another terminal: rapport check --config {path}
+    module = _shipped(Server.PROSODY, "mod_rapport.lua")
+    in_place = plan.modules is None and readable_by_all(module)
+    paths = [module.parent, MODULES] if in_place else [plan.modules or MODULES]
+    steps = [
+        "Paste this at the end of prosody.cfg.lua, or save it as conf.d/rapport.cfg.lua beside that (root:prosody, 0640, for the secret in it).\n"
+        "--    An option that is set already: add to it there and leave it out here, for the later one replaces the earlier.",
+        "systemctl restart prosody",
+        f"rapport run --config {path.absolute()}, and in another terminal: rapport check --config {path.absolute()}",
+    ]
+    if not in_place:
+        copy = shlex.join(["install", "-D", "-m", "644", str(module), str(paths[0] / module.name)])
+        steps.insert(0, f"Copy the module to where Prosody can read it:\n--      {copy}")
 
-VirtualHost "*" {{ -- the global section
-    plugin_paths = {{ {_quoted(str(plan.modules))} }};
-    network_settings = {{ nagle = false }};
-    component_ports = {{ {plan.port} }};
-}}
+    everywhere = [f"plugin_paths = {{ {', '.join(_quoted(str(each)) for each in paths)} }}", "network_settings = { nagle = false }"]
+    if plan.port != DEFAULT_PORT:
+        everywhere.append(f"component_ports = {{ {plan.port} }}")
+    host = [_LOADED, f"rapport_component = {_quoted(plan.component)}"]
+    # Prosody lists subdomains of a host among its services by itself (mod_disco).
+    if not plan.component.endswith(f".{plan.host}"):
+        host.append(f'disco_items = {{ {{ {_quoted(plan.component)}, "Rapport" }} }}')
+    return "\n".join(
+        [
+            f"-- Rapport at {plan.component}, for {plan.host}.\n--",
+            *(f"-- {number}. {step}" for number, step in enumerate(steps, 1)),
+            _section('VirtualHost "*"', everywhere, " -- the global section"),
+            _section(f"VirtualHost {_quoted(plan.host)}", host),
+            _section(f"Component {_quoted(plan.component)}", [f"component_secret = {_quoted(plan.secret)}", _LOADED]),
+            "",
+        ]
+    )
 
-VirtualHost {_quoted(plan.host)} {{
-    modules_enabled = {{ "rapport" }};
-    rapport_component = {_quoted(plan.component)};
-}}
 
-Component {_quoted(plan.component)} {{
-    component_secret = {_quoted(plan.secret)};
-    modules_enabled = {{ "rapport" }};
-}}
-"""
+def _section(head: str, options: Sequence[str], remark: str = "") -> str:
+    """A section of Prosody's configuration, in braces: what comes after it is no part of it."""
+    return "\n".join(["", f"{head} {{{remark}", *(f"    {option};" for option in options), "}"])
 
 
 def _quoted(text: str) -> str:

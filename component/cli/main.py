@@ -74,9 +74,11 @@ def set_up(
     host: Annotated[str, typer.Option(metavar="DOMAIN", help="The host to serve, like example.org.")],
     component: Annotated[str, typer.Option(metavar="DOMAIN", help="Rapport's own domain; else rapport.HOST.")] = "",
     admin: Annotated[list[str] | None, typer.Option(metavar="JID", help="An admin of Rapport; may be given again.")] = None,
-    port: Annotated[int, typer.Option(min=1, max=65_535, help="The port that the server takes components at.")] = 5347,
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="The port that the server takes components at.")] = init.DEFAULT_PORT,
     out: Annotated[Path, typer.Option(metavar="FILE", help="The configuration to write.")] = DEFAULTS[0],
-    module_dir: Annotated[Path, typer.Option(metavar="DIR", help="Where Prosody looks for the module.")] = init.MODULES,
+    module_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where Prosody is to look for the module; else where it came with Rapport.")
+    ] = None,
 ) -> None:
     """Write a configuration with a fresh secret, and print the server's part of it."""
     try:

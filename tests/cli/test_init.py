@@ -1,5 +1,8 @@
+import json
+import shlex
 import subprocess
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +45,33 @@ def test_the_snippet_for_prosody_is_lua_with_the_shipped_module_and_the_secret(t
         assert line in text
     assert text.count('modules_enabled = { "rapport" }') == 2
     assert 'rapport_component = "rapport.example.org"' in text
+    assert "component_ports = { 5348 }" in text
+
+
+def test_the_module_is_copied_to_the_directory_that_the_admin_names() -> None:
+    text = init.snippet(init.Server.PROSODY, PLAN, Path("rapport.toml"))
+    [copy] = [line for line in text.splitlines() if "install -D" in line]
+    assert shlex.split(copy)[-1] == f"{PLAN.modules}/mod_rapport.lua"
+    assert f"plugin_paths = {{ {json.dumps(str(PLAN.modules))} }}" in text
+
+
+def test_only_a_module_that_prosody_can_read_may_stay_where_it_is(tmp_path: Path) -> None:
+    module = tmp_path / "mod_rapport.lua"
+    module.touch()
+    tmp_path.chmod(0o700)
+    assert not init.readable_by_all(module)
+    assert init.readable_by_all(Path("/etc/passwd"))
+
+
+def test_what_prosody_has_by_default_is_left_to_prosody() -> None:
+    text = init.snippet(init.Server.PROSODY, replace(PLAN, port=init.DEFAULT_PORT), Path("rapport.toml"))
+    assert "component_ports" not in text
+    assert "disco_items" not in text
+
+
+def test_a_component_elsewhere_is_listed_among_the_services_of_the_host() -> None:
+    text = init.snippet(init.Server.PROSODY, replace(PLAN, component="rapport.net"), Path("rapport.toml"))
+    assert 'disco_items = { { "rapport.net", "Rapport" } }' in text
 
 
 def test_the_snippet_for_ejabberd_names_component_and_secret() -> None:
