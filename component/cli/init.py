@@ -88,7 +88,7 @@ def _prosody(plan: Plan, path: Path) -> str:
     in_place = plan.modules is None and readable_by_all(module)
     paths = [module.parent, MODULES] if in_place else [plan.modules or MODULES]
     steps = [
-        "Paste this at the end of prosody.cfg.lua, or save it as conf.d/rapport.cfg.lua beside that (root:prosody, 0640, for the secret in it).\n"
+        "Paste this at the end of prosody.cfg.lua, or as conf.d/rapport.cfg.lua beside that (root:prosody, 0640: it holds a secret).\n"
         "--    An option that is set already: add to it there and leave it out here, for the later one replaces the earlier.",
         "systemctl restart prosody",
         f"rapport run --config {path.absolute()}, and in another terminal: rapport check --config {path.absolute()}",
