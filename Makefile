@@ -14,7 +14,8 @@ test-ejabberd: setup
 lint: setup
 	@scripts/lint
 
-demo: setup
+demo:
+	@scripts/setup demo
 	@.venv/bin/rapport demo
 
 bench: setup
