@@ -14,7 +14,7 @@ from component.commands.adhoc import Adhoc
 from component.commands.chat import Chat
 from component.commands.control import Control, Hooks, InUse
 from component.commands.explain import Explain
-from component.commands.model import Asker, BadField, Row
+from component.commands.model import Answer, Asker, BadField
 from component.commands.registry import Registry
 from component.commands.users import commands as user_commands
 from component.ledger.engine import Database, DatabaseTooNew
@@ -94,10 +94,11 @@ class App:
         self.explain = Explain(
             presence_commands.explain_table(self.presence),
             [presence_commands.explain_rows(self.presence, now), levels_commands.explain_rows(self.levels)],
+            self.server.roster,
         )
         self.registry = Registry(
             [
-                *presence_commands.commands(self.presence, now),
+                *presence_commands.commands(self.presence, self.server.roster, now),
                 *levels_commands.commands(self.levels, Links(component.jid, self.server)),
                 *virtual_commands.commands(self.virtual),
                 *user_commands(self.records, self._erase, component.served_hosts, now),
@@ -139,8 +140,12 @@ class App:
             return replace(self.asker(self.settings.component.jid), admin=True)
         return self.asker(parse_jid(jid))
 
-    async def _explain(self, user: str, contact: str) -> Sequence[Row]:
-        return await self.explain.rows(_typed("user", user), _typed("contact", contact))
+    async def _explain(self, user: str, contact: str) -> Answer:
+        try:
+            known = parse_bare(user)
+        except ValueError as error:
+            raise BadField("user", str(error)) from None
+        return await self.explain.answer(known, contact, known)
 
     async def checks(self) -> Sequence[Check]:
         return await check(self.stream, self.server, self.database)
@@ -222,13 +227,6 @@ class App:
 
     def on_stored(self, fact: Fact) -> None:
         self.presence.on_stored(fact)
-
-
-def _typed(name: str, text: str) -> str:
-    try:
-        return parse_bare(text)
-    except ValueError as error:
-        raise BadField(name, str(error)) from None
 
 
 class NotStarted(Exception):

@@ -147,10 +147,10 @@ def admin(
 
 @app.command()
 def explain(user: str, contact: str, config: Config = None) -> None:
-    """Say why CONTACT sees USER as it does: the evidence, and when it changes."""
+    """Say why CONTACT (a JID, or a name in USER's roster) sees USER as it does: the evidence, and when it changes."""
     settings = _settings(config)
     try:
-        question = {"user": archive.local_user(settings, user), "contact": jid.parse_bare(contact)}
+        question = {"user": archive.local_user(settings, user), "contact": contact}
     except ValueError as error:
         _fail(str(error))
     _show(asyncio.run(ask.post(settings.component.control_socket, "/explain", question)))

@@ -21,8 +21,10 @@ _LANG = qualified(XML, "lang")
 _QUOTED = r"""(?:"[^"]*"|(?<![^\s=:])'[^']*'(?=\s|$))"""
 _WORD = re.compile(rf"(?:{_QUOTED}|\S)+")
 _NAME = re.compile(r"[A-Za-z_]+")
-_FREE = (Type.TEXT, Type.SECRET, Type.LINES, Type.JID)
+_FREE = (Type.TEXT, Type.SECRET, Type.LINES, Type.JID, Type.CONTACT)
 """Types whose texts may look like `name=value`."""
+_JOINED = (Type.TEXT, Type.CONTACT)
+"""Types of which several words make one text."""
 _QUOTES = str.maketrans("“”„‟", '""""')
 
 
@@ -83,7 +85,7 @@ def assign(command: Command, fields: Sequence[Field], words: Iterable[str]) -> d
     """
     named = {field.name for field in (*fields, *command.asks)}
     order = [field for name in command.words for field in fields if field.name == name]
-    last = order[-1] if order and (order[-1].type is Type.TEXT or order[-1].type in MANY) else None
+    last = order[-1] if order and order[-1].type in (*_JOINED, *MANY) else None
     texts: dict[str, list[str]] = {}
     for word in words:
         name, equals, value = word.partition("=")
@@ -96,7 +98,7 @@ def assign(command: Command, fields: Sequence[Field], words: Iterable[str]) -> d
         if field is None:
             raise BadField(word, "I don't know what this is for")
         texts.setdefault(field.name, []).append(word)
-    if last is not None and last.type is Type.TEXT and last.name in texts:
+    if last is not None and last.type in _JOINED and last.name in texts:
         texts[last.name] = [" ".join(texts[last.name])]
     return texts
 

@@ -5,7 +5,7 @@
 | `GET /commands` | a list of `{node, title, help, usage, fields: [{name, label, type, required, options, help, value}]}` |
 | `POST /command {node, asker?, values: {field: texts}}` | `{note, rows: [[label, value]…]}`, `{note, document}`, `{ask: {note, fields}}` |
 | `GET /check` | a list of `[name, ok, detail, mend]` |
-| `POST /explain {user, contact}` | `{rows: [[label, value]…]}` |
+| `POST /explain {user, contact}` | `{note, rows: [[label, value]…]}` |
 | `POST /import {users: […]}` | JSON lines, as they come |
 
 Texts are a text or a list of them; an `ask` wants its fields among the values, once more.
@@ -28,7 +28,7 @@ import aiohttp.typedefs
 from aiohttp import web
 
 from component.checks import Check
-from component.commands.model import Ask, Asker, BadField, Command, Field, Refused, Row
+from component.commands.model import Answer, Ask, Asker, BadField, Command, Field, Refused, Row
 from component.commands.registry import LINK_DOWN, Registry, carry_out, usage
 from component.commands.values import Texts, shown
 from component.ports import LinkDown
@@ -42,8 +42,8 @@ class Hooks:
     """What the command line asks besides commands."""
 
     check: Callable[[], Awaitable[Sequence[Check]]]
-    explain: Callable[[str, str], Awaitable[Sequence[Row]]]
-    """(user, contact) → rows. Raises LookupError (no such user), LinkDown, or BadField."""
+    explain: Callable[[str, str], Awaitable[Answer]]
+    """(user, contact), as they were typed. Raises LookupError (no such user), LinkDown, or BadField."""
     importing: Callable[[Sequence[str]], AsyncIterator[Mapping[str, Any]]]
     """Users → what has been done so far, as often as something was. Raises as `explain`."""
 
@@ -112,10 +112,10 @@ class Control:
     async def _explain(self, request: web.Request) -> web.Response:
         asked = await _object(request)
         try:
-            rows = await self._hooks.explain(_text(asked, "user"), _text(asked, "contact"))
+            answer = await self._hooks.explain(_text(asked, "user"), _text(asked, "contact"))
         except LookupError as error:
             raise _no_user(error) from None
-        return web.json_response({"rows": _rows(rows)})
+        return web.json_response({"note": answer.note, "rows": _rows(answer.rows)})
 
     async def _import(self, request: web.Request) -> web.StreamResponse:
         users = (await _object(request)).get("users")

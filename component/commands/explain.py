@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from component.commands.contacts import Rosters, contact_of
 from component.commands.model import Answer, Asker, BadField, Command, Field, Row, Type, Values
 
 Part = Callable[[str, str], Awaitable[Sequence[Row]]]
@@ -13,25 +14,27 @@ Table = Callable[[str], Awaitable[Sequence[Row]]]
 class Explain:
     """Asks every part; the command and the command line share it."""
 
-    def __init__(self, table: Table, parts: Sequence[Part]) -> None:
+    def __init__(self, table: Table, parts: Sequence[Part], rosters: Rosters) -> None:
         self._table = table
         self._parts = parts
+        self._rosters = rosters
 
-    async def rows(self, user: str, contact: str) -> list[Row]:
-        """Raises LookupError (no such user) or LinkDown."""
-        return [row for part in self._parts for row in await part(user, contact)]
+    async def answer(self, user: str, typed: str, called: str) -> Answer:
+        """Of the contact whom the user, `called` so, means. Raises BadField, LookupError (no such user) or LinkDown."""
+        contact = await contact_of(user, typed, "contact", self._rosters)
+        rows = [row for part in self._parts for row in await part(user, contact)]
+        return Answer(f"What {contact} sees of {called}, and why.", rows)
 
     def command(self) -> Command:
         async def fields(_asker: Asker) -> Sequence[Field]:
-            return (Field("contact", "Contact (empty: all of them)", Type.JID),)
+            return (Field("contact", "Contact (empty: all of them)", Type.CONTACT),)
 
         async def run(asker: Asker, values: Values) -> Answer:
-            contact = values["contact"]
             try:
-                if contact is None:
+                if values["contact"] is None:
                     rows = await self._table(asker.bare)
                     return Answer(f"What each of your {len(rows)} contacts sees of you now.", rows)
-                return Answer(f"What {contact} sees of you, and why.", await self.rows(asker.bare, contact.partition("/")[0]))
+                return await self.answer(asker.bare, values["contact"], "you")
             except LookupError:
                 raise BadField("contact", "your account is not known to the server") from None
 

@@ -23,6 +23,8 @@ class Type(Enum):
     """bool; takes 1/0, true/false, on/off, yes/no"""
     JID = "jid-single"
     """str: a normalised bare or full JID"""
+    CONTACT = "contact"
+    """str as it was typed (commands/contacts.py tells who is meant), sent as jid-single"""
     CHOICE = "list-single"
     """str: one of the options"""
     CHOICES = "list-multi"
@@ -37,7 +39,10 @@ class Type(Enum):
     @property
     def form_type(self) -> str:
         """The type of its form field (XEP-0004, 3.3)."""
-        return "text-single" if self in (Type.DURATION, Type.NUMBER, Type.WHOLE) else self.value
+        return _FORM_TYPES.get(self, self.value)
+
+
+_FORM_TYPES = {Type.CONTACT: Type.JID.value, **dict.fromkeys((Type.DURATION, Type.NUMBER, Type.WHOLE), Type.TEXT.value)}
 
 
 @dataclass(frozen=True)
@@ -164,7 +169,7 @@ class Command:
     words: Sequence[str] = ()
     """Names of the fields that chat words fill in order (`always C OUTCOME [DURATION]`); others are given as `name=value`.
 
-    The last one takes all words that follow if it is TEXT (joined by spaces), LINES or CHOICES (one each).
+    The last one takes all words that follow if it is TEXT or CONTACT (joined by spaces), LINES or CHOICES (one each).
     """
     aliases: Sequence[str] = ()
     """Other words for it in the chat (`always` for `presence-always`)."""

@@ -183,6 +183,7 @@ _PARSERS: Mapping[Type, Callable[[Field, Sequence[str]], Any]] = {
     Type.SECRET: _secret,
     Type.BOOLEAN: _one(_boolean),
     Type.JID: _one(_jid),
+    Type.CONTACT: _one(_text),
     Type.CHOICE: _one(_optional_choice),
     Type.CHOICES: _choices,
     Type.DURATION: _one(_duration),

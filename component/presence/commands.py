@@ -4,16 +4,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from component.commands.contacts import Rosters, contact_of
 from component.commands.explain import Part, Table
 from component.commands.model import Answer, Asker, BadField, Command, Field, Row, Type, Values
 from component.presence.service import Explained, Presence
 from component.presence.store import Settings
-from component.rules.presence import OUTCOMES, Case, Outcome, Rules, Show, Verdict
+from component.rules.presence import OUTCOMES, Case, Outcome, Rules, Show
+from component.rules.rosters import group_of
 from config import durations
-from stanzas.jid import parse_bare, split
+from stanzas.jid import split
 
 LEAST, MOST = 1.0, 30 * 86400.0
 """Seconds: the range of the windows (spec/10-presence.md)."""
+LONGEST_RULE = 36_500 * 86400.0
+"""Seconds that an `always` rule may be set for."""
 LONGEST_STATUS = 1024
 GROUP = "group:"
 
@@ -25,9 +29,10 @@ _LABELS = {
 }
 _OUTCOMES = [(show.value, show.value) for show in OUTCOMES]
 _RULES = "rules"
+_OFF = "Presence rules are off: everybody sees your own presence."
 
 
-def commands(presence: Presence, now: Callable[[], float]) -> Sequence[Command]:
+def commands(presence: Presence, rosters: Rosters, now: Callable[[], float]) -> Sequence[Command]:
     async def settings_fields(asker: Asker) -> Sequence[Field]:
         settings = presence.settings(asker.bare)
         rules = settings.rules
@@ -57,13 +62,13 @@ def commands(presence: Presence, now: Callable[[], float]) -> Sequence[Command]:
 
     async def always_fields(_asker: Asker) -> Sequence[Field]:
         return (
-            Field("who", "Contact (JID) or group:NAME", required=True),
+            Field("who", "Contact (JID or name) or group:NAME", required=True),
             Field("outcome", "Always sees", Type.CHOICE, required=True, options=[*_OUTCOMES, (_RULES, "what the rules say (ends it)")]),
-            Field("for", "For (empty: for good)", Type.DURATION, least=LEAST),
+            Field("for", "For (empty: for good)", Type.DURATION, least=LEAST, most=LONGEST_RULE),
         )
 
     async def set_always(asker: Asker, values: Values) -> Answer:
-        who = _who(values["who"])
+        who = await _who(asker.bare, values["who"], rosters)
         outcome = None if values["outcome"] == _RULES else Outcome(Show(values["outcome"]))
         length = values["for"]
         await presence.set_always(asker.bare, who, outcome, now() + length if length is not None else None)
@@ -71,7 +76,8 @@ def commands(presence: Presence, now: Callable[[], float]) -> Sequence[Command]:
             note = f"{who} sees what the rules say."
         else:
             note = f"{who} always sees {outcome.show.value}" + (f" for {durations.format(length)}." if length else ".")
-        return Answer(note, _always_rows(presence.settings(asker.bare), now()))
+        settings = presence.settings(asker.bare)
+        return Answer(note if settings.enabled else f"{note} {_OFF}", _always_rows(settings, now()))
 
     return (
         Command(
@@ -107,7 +113,7 @@ def explain_rows(presence: Presence, now: Callable[[], float]) -> Part:
         return (
             Row("Presence", _presence(presence.settings(user), explained)),
             Row("Because", _because(presence.settings(user), explained, at)),
-            Row("Changes", _changes(explained.verdict, at)),
+            Row("Changes", _changes(presence.settings(user), explained, at)),
         )
 
     return rows
@@ -131,20 +137,21 @@ def _rules(values: Values) -> Rules:
     return Rules(values["sent_window"], values["received_window"], values["unread_max_age"], outcomes)
 
 
-def _who(text: str) -> str:
-    if text.startswith(GROUP):
-        if not text.removeprefix(GROUP).strip():
-            raise BadField("who", "the group's name is missing after group:")
-        return text
+async def _who(user: str, text: str, rosters: Rosters) -> str:
     try:
-        return parse_bare(text)
-    except ValueError as error:
-        raise BadField("who", str(error)) from None
+        if not text.casefold().startswith(GROUP):
+            return await contact_of(user, text, "who", rosters)
+        group = text[len(GROUP) :].strip()
+        if not group:
+            raise BadField("who", "the group's name is missing after group:")
+        return GROUP + group_of(await rosters(user), group)
+    except LookupError:
+        raise BadField("who", "your account is not known to the server") from None
 
 
 def _said(settings: Settings) -> str:
     if not settings.enabled:
-        return "Presence rules are off: everybody sees your own presence."
+        return _OFF
     return "Presence rules are on."
 
 
@@ -196,8 +203,9 @@ def _ago(what: str, at: float, now: float) -> str:
     return f"{what} {durations.format(max(0.0, float(round(now - at))))} ago" if at else f"{what}: never"
 
 
-def _changes(verdict: Verdict, now: float) -> str:
-    return f"at {_time(verdict.until, now)}" if verdict.until is not None else "not by itself"
+def _changes(settings: Settings, explained: Explained, now: float) -> str:
+    until = explained.verdict.until if settings.enabled and not explained.hidden else None
+    return f"at {_time(until, now)}" if until is not None else "not by itself"
 
 
 def _time(at: float, now: float) -> str:

@@ -105,11 +105,11 @@ async def test_a_question_back_is_shown_with_what_to_add(config: Path) -> None:
     assert "--sure" in done.out
 
 
-async def test_explain_asks_with_whole_jids(config: Path) -> None:
-    component = Component(explain={"rows": [["Presence", "away"]]})
-    done = await component.hear(config, "explain", "Alice", "BOB@x.org")
-    assert component.asked == [{"user": "alice@example.org", "contact": "bob@x.org"}]
-    assert (done.status, done.out.split()) == (0, ["Presence", "away"])
+async def test_explain_asks_of_the_users_jid_with_the_contact_as_it_was_typed(config: Path) -> None:
+    component = Component(explain={"note": "What bob@x.org sees.", "rows": [["Presence", "away"]]})
+    done = await component.hear(config, "explain", "Alice", "Bob")
+    assert component.asked == [{"user": "alice@example.org", "contact": "Bob"}]
+    assert (done.status, done.out.split("\n")[0], done.out.split()[-2:]) == (0, "What bob@x.org sees.", ["Presence", "away"])
 
 
 async def test_check_prints_a_row_each_and_fails_if_one_does(config: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from component.checks import Check
 from component.commands.control import Control, Hooks, InUse
-from component.commands.model import Asker, Row
+from component.commands.model import Answer, Asker, Row
 from component.commands.registry import Registry
 from component.ports import LinkDown
 from tests.commands.samples import ADMIN, ALICE, Shop
@@ -22,10 +22,10 @@ async def check() -> Sequence[Check]:
     return [Check("stream", True, "Prosody 0.12.3"), Check("gate", False, "closed", "modules_enabled")]
 
 
-async def explain(user: str, contact: str) -> Sequence[Row]:
+async def explain(user: str, contact: str) -> Answer:
     if user == "nobody@example.org":
         raise LookupError
-    return [Row("Presence", f"{contact} sees {user} away")]
+    return Answer(f"What {contact} sees.", [Row("Presence", f"{contact} sees {user} away")])
 
 
 async def importing(users: Sequence[str]) -> AsyncIterator[Mapping[str, Any]]:
@@ -174,7 +174,8 @@ async def test_a_check_comes_as_rows(http: aiohttp.ClientSession) -> None:
 
 async def test_explain_comes_as_rows(http: aiohttp.ClientSession) -> None:
     asked = {"user": "alice@example.org", "contact": "bob@example.org"}
-    assert await post(http, "/explain", asked) == (200, {"rows": [["Presence", "bob@example.org sees alice@example.org away"]]})
+    rows = [["Presence", "bob@example.org sees alice@example.org away"]]
+    assert await post(http, "/explain", asked) == (200, {"note": "What bob@example.org sees.", "rows": rows})
     assert (await post(http, "/explain", {**asked, "user": "nobody@example.org"}))[0] == 404
     assert (await post(http, "/explain", {"user": "alice@example.org"}))[1]["field"] == "contact"
 
