@@ -333,6 +333,18 @@ local function drop_repeated(event)
 	link.once_ids:set(id, true);
 end
 
+-- A restart of the server must not forget them: what the component has no confirmation of it sends again
+local function write_once_ids()
+	local ids = {};
+	for id in link.once_ids:items() do table.insert(ids, 1, id); end -- oldest first
+	module:open_store("rapport_once"):set(nil, { ids = ids });
+end
+
+local function read_once_ids()
+	local saved = module:open_store("rapport_once"):get(nil);
+	for _, id in ipairs(saved and saved.ids or {}) do link.once_ids:set(id, true); end
+end
+
 -- mod_component fires no event for what the component sends: the recipient's host does
 local function watch_recipients(host)
 	for _, name in ipairs({ "message", "presence", "iq" }) do
@@ -377,6 +389,7 @@ local function load_on_component()
 	module:hook("component-authenticated", on_connected);
 	module:hook("component-disconnected", on_disconnected);
 	module:hook_global("host-activated", watch_recipients);
+	module:hook_global("server-cleanup", write_once_ids);
 	read_settings();
 	for host, host_session in pairs(hosts) do
 		watch_recipients(host);
@@ -1236,6 +1249,7 @@ end
 
 -- Told apart from a reload, which keeps what it knows
 local function start_on_component()
+	read_once_ids();
 	local mod_component = hosts[module.host].modules.component;
 	link.stream = mod_component and mod_component.session or nil;
 	watch_grace();

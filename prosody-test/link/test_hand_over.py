@@ -219,6 +219,24 @@ async def test_the_same_once_id_is_delivered_once(prosody, client, linked, compo
     assert not any(xml.child(each, "once", xml.LINK) is not None for each in bob.received)
 
 
+async def test_an_orderly_restart_forgets_no_once_id(prosody, client, linked):
+    rapport = await linked(prosody)
+    await client(prosody, "bob@localhost/phone")
+    stanza = (
+        f"<message from='shop@{rapport.domain}' to='bob@localhost' type='chat'><body>hi</body><once xmlns='{xml.LINK}' id='ID'/></message>"
+    )
+    await rapport.send(stanza.replace("ID", "a"))
+    await rapport.settled()
+    await prosody.restart()
+    again = await linked(prosody)
+    bob = await client(prosody, "bob@localhost/phone")
+    await again.send(stanza.replace("ID", "a"))
+    await again.send(stanza.replace("ID", "b"))
+    await again.settled()
+    await bob.ping()
+    assert bob.bodies(f"shop@{rapport.domain}") == ["hi"]
+
+
 async def test_a_second_connection_that_is_refused_disturbs_nothing(prosody, client, linked):
     rapport = await linked(prosody)
     bob = await client(prosody, "bob@localhost/phone")

@@ -1,6 +1,5 @@
 """If it fails (spec/20-virtual.md): errors, no answer, restarts and crashes on a real server."""
 
-import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 
@@ -105,61 +104,6 @@ async def test_what_waits_survives_kill_9_and_goes_oldest_first(shop: Open) -> N
     await scene.settled("cat", "dan", "ann")
     assert got() == ["c1/1", "c1/2", "c2/1"]
     assert (len(scene["cat"].bodies(SHOP)), len(scene["dan"].bodies(SHOP))) == (1, 1)
-
-
-async def test_kill_9_under_load_loses_and_doubles_nothing(shop: Open) -> None:
-    customers = [f"k{number}" for number in range(4)]
-    scene = await shop("ann", "ben", also=customers, policy=["round-robin"])
-    await scene.enter("ann", "ben", *customers)
-    sent: dict[str, list[str]] = {name: [] for name in customers}
-    stop = asyncio.Event()
-
-    async def write(name: str) -> None:
-        while not stop.is_set():
-            body = f"{name} {len(sent[name])}"
-            sent[name].append(body)
-            await scene.says(name, body, id=f"{name}-{len(sent[name])}")
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), 0.01)
-
-    writers = [asyncio.create_task(write(name)) for name in customers]
-    for _ in range(5):
-        enough = sum(map(len, sent.values())) + 120
-        await scene.until(lambda enough=enough: sum(map(len, sent.values())) >= enough, "more is written")
-        await scene.rapport.kill()
-        await scene.rapport.start()
-    stop.set()
-    await asyncio.gather(*writers)
-
-    def got(name: str) -> list[str]:
-        return [body for member in ("ann", "ben") for body in scene.got(member, name) if body.startswith(f"{name} ")]
-
-    await scene.until(lambda: all(len(got(name)) >= len(sent[name]) for name in customers), "all has arrived", within=30)
-    await scene.settled(*customers, "ann", "ben")
-    for name in customers:
-        assert got(name) == sent[name]
-        assert not [each for each in scene[name].received if each.get("type") == "error"]
-
-
-async def test_sub_users_who_come_and_go_lose_and_double_nothing(shop: Open) -> None:
-    scene = await shop("ann", "ben", policy=["round-robin"], absence_grace="0s")
-    await scene.enter("ann", "ben", "cat")
-    seen: list[RawClient] = [scene["ann"], scene["ben"]]
-    for number in range(60):
-        await scene.says("cat", f"{number}", id=f"m{number}")
-        if number % 10 == 5:
-            name = ("ann", "ben")[number // 10 % 2]
-            await scene.settled("cat")
-            await scene.leave(name)
-            seen.append(await scene.enter(name))
-
-    def got() -> list[str]:
-        bodies = [body for client in seen for body in client.bodies(scene.of("cat"))]
-        return [body for body in bodies if body.isdecimal()]
-
-    await scene.until(lambda: len(got()) >= 60, "all has arrived")
-    await scene.settled("cat", "ann", "ben")
-    assert sorted(got(), key=int) == [f"{number}" for number in range(60)]
 
 
 async def test_a_restart_of_the_server_loses_nothing_that_rapport_has(shop: Open) -> None:
