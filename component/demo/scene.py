@@ -10,11 +10,15 @@ ROSTERS: Mapping[str, Sequence[tuple[str, str]]] = {
     "alice": [("bob", "Bob"), ("carol", "Carol")],
     "bob": [("alice", "Alice")],
     "carol": [("alice", "Alice")],
+    "dan": [],
 }
 """User → contacts of the demo."""
 ALICE = f"alice@{HOST}"
 FACES = {user: f"{user}\\40{HOST}@{COMPONENT}" for user in ROSTERS}
 """The users' public faces (S4)."""
+SHOP = f"shop@{COMPONENT}"
+DAN_AT_SHOP = f"dan\\40{HOST}%shop@{COMPONENT}"
+"""The conversation of customer dan with the shop, as its sub-users see it (S3)."""
 
 
 class Page(Protocol):
@@ -34,9 +38,7 @@ async def presence(people: People, page: Page) -> None:
     """S0: each contact sees the presence that fits."""
     alice, bob, carol = people["alice"], people["bob"], people["carol"]
     page.title("Presence rules: each contact sees the presence that fits their recent contact")
-    alice.say(COMPONENT, "presence on")
-    answer = await alice.hears(COMPONENT)
-    page.line("alice", "writes to Rapport: presence on", answer.splitlines()[0])
+    page.line("alice", "writes to Rapport: presence on", (await asks(alice, "presence on")).splitlines()[0])
     await bob.sees(ALICE, "online")
     await carol.sees(ALICE, "online")
     bob.say(ALICE, "Lunch at one?")
@@ -49,20 +51,49 @@ async def presence(people: People, page: Page) -> None:
     page.line("alice", "answers bob", "bob sees alice online: they are talking")
     await carol.sees(ALICE, "online")
     page.line("", "", "carol sees alice online: nothing is unread any more")
-    alice.say(COMPONENT, f"why bob@{HOST}")
-    answer = await alice.hears(COMPONENT)
+    answer = await asks(alice, f"why bob@{HOST}")
     page.line("alice", "asks Rapport: why bob", next(line for line in answer.splitlines() if line.startswith("Presence")))
+
+
+async def virtual_users(people: People, page: Page) -> None:
+    """S3: one address stands for a team."""
+    alice, bob, carol, dan = people["alice"], people["bob"], people["carol"], people["dan"]
+    page.title("Virtual users: one address stands for a team, and each customer comes back to the same person")
+    command = "virtual-users add shop 'The Bookshop' absence_grace=0s"
+    page.line("alice, an admin,", f"writes: {command}", (await asks(alice, command)).splitlines()[0])
+    for member in (bob, carol):
+        command = f"virtual-members add shop {member.user}@{HOST}"
+        page.line("alice", f"writes: {command}", (await asks(alice, command)).splitlines()[0])
+    dan.send_presence_subscription(SHOP)
+    await dan.sees(SHOP, "online")
+    page.line("dan", f"adds {SHOP}", "dan sees it online: one of the team is")
+    dan.say(SHOP, "Do you have Udolpho?")
+    page.line("dan", "writes to the shop", f"bob reads {await bob.hears(DAN_AT_SHOP)!r} from {DAN_AT_SHOP}")
+    bob.say(DAN_AT_SHOP, "All four volumes.")
+    page.line("bob", "answers", f"dan reads {await dan.hears(SHOP)!r} from {SHOP}; nothing in it names bob")
+    bob.say(DAN_AT_SHOP, "/transfer carol")
+    page.line("bob", "writes: /transfer carol", await bob.hears(DAN_AT_SHOP))
+    page.line("", "", f"carol reads the last lines: {(await carol.hears(DAN_AT_SHOP)).splitlines()[-1]}")
+    dan.say(SHOP, "Please keep them for me.")
+    page.line("dan", "writes again", f"carol reads {await carol.hears(DAN_AT_SHOP)!r}: the conversation is hers")
+    carol.say(DAN_AT_SHOP, "/why")
+    page.line("carol", "writes: /why", await carol.hears(DAN_AT_SHOP))
+    for member in (bob, carol):
+        member.send_presence(ptype="unavailable")
+    await dan.sees(SHOP, "offline")
+    page.line("bob and carol", "leave", "dan sees the shop offline")
+    dan.say(SHOP, "When do you close?")
+    page.line("dan", "writes", f"dan reads {await dan.hears(SHOP)!r}")
+    carol.send_presence()
+    page.line("carol", "comes back", f"carol reads {await carol.hears(DAN_AT_SHOP)!r}")
+    bob.send_presence()
+    await dan.sees(SHOP, "online")
 
 
 async def levels(people: People, page: Page) -> None:
     """S4: how close a contact is decides what they may see."""
     alice, bob, carol = people["alice"], people["bob"], people["carol"]
     page.title("Contact levels: contacts see the levels that alice opened, those as close as themselves or less")
-
-    async def asks(person: Client, words: str) -> str:
-        person.say(COMPONENT, words)
-        return await person.hears(COMPONENT)
-
     page.line("alice", f"writes: label bob@{HOST} family level=2", await asks(alice, f"label bob@{HOST} family level=2"))
     page.line("alice", "writes: open contacts 2 5", await asks(alice, "open contacts 2 5 confirm=yes"))
     answer = await asks(bob, f"contacts-of {ALICE}")
@@ -75,9 +106,14 @@ async def levels(people: People, page: Page) -> None:
     bob.say(FACES["alice"], "Good day!")
     heard = await alice.hears(FACES["bob"])
     page.line("bob", "writes to alice's public face", f"alice reads {heard!r} from his: {FACES['bob']}")
-    alice.say(COMPONENT, "access-log")
-    answer = await alice.hears(COMPONENT)
+    answer = await asks(alice, "access-log")
     page.line("alice", "asks Rapport: access-log", answer.splitlines()[1].partition("UTC: ")[2])
 
 
-ACTS: Sequence[Act] = (presence, levels)
+async def asks(person: Client, words: str) -> str:
+    """Gives Rapport a command by chat: its answer."""
+    person.say(COMPONENT, words)
+    return await person.hears(COMPONENT)
+
+
+ACTS: Sequence[Act] = (presence, virtual_users, levels)
