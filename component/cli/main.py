@@ -168,7 +168,8 @@ def import_archive(users: Annotated[list[str], typer.Argument(metavar="USER...")
 
 
 def _settings(config: Path | None) -> Settings:
-    return load(config or next((path for path in DEFAULTS if path.exists()), DEFAULTS[0]))
+    # Not Path.exists, which raises in a directory that the asker may not look into.
+    return load(config or next((path for path in DEFAULTS if os.access(path, os.F_OK)), DEFAULTS[0]))
 
 
 def _show(answer: Mapping[str, Any]) -> None:
