@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
 
 from component.app import running
 from component.cli import output
@@ -32,11 +32,9 @@ class _Stage:
         self._console.print(f"\n[bold]{text}[/bold]")
 
     def line(self, who: str, does: str, then: str) -> None:
-        row = Table.grid(padding=(0, 2))
-        for width in (34, 64):
-            row.add_column(width=width, overflow="fold")
-        row.add_row(f"  {who} {does}" if who else "", f"→ {then}")
-        self._console.print(row)
+        if who:
+            self._console.print(Padding(output.plain(f"{who} {does}"), (0, 0, 0, 2), expand=False))
+        self._console.print(Padding(output.plain(f"→ {then}"), (0, 0, 0, 6), expand=False))
 
 
 def demo(*, once: bool) -> int:
