@@ -51,6 +51,8 @@ class FakeServer:
     rosters: dict[str, dict[str, Item]] = field(default_factory=dict)
     blocked: dict[str, set[str]] = field(default_factory=dict)
     up: bool = True
+    stalled: bool = False
+    """Linked, but without an answer."""
     online: dict[str, dict[str, Session]] = field(default_factory=dict)
     gates: dict[str, bool] = field(default_factory=dict)
     sent: list[tuple[str, str, str]] = field(default_factory=list)
@@ -90,7 +92,7 @@ class FakeServer:
         self.gates[user] = on
 
     async def roster(self, user: str) -> Roster:
-        if not self.up:
+        if not self.up or self.stalled:
             raise LinkDown(user)
         if user not in self.rosters:
             raise LookupError(user)

@@ -55,9 +55,8 @@ def commands(presence: Presence, rosters: Rosters, now: Callable[[], float]) -> 
         )
 
     async def set_presence(asker: Asker, values: Values) -> Answer:
-        before = presence.settings(asker.bare)
-        settings = replace(before, enabled=values["enabled"], rules=_rules(values))
-        await presence.change(asker.bare, settings)
+        rules = _rules(values)
+        settings = await presence.change(asker.bare, lambda before: replace(before, enabled=values["enabled"], rules=rules))
         return Answer(_said(settings), _settings_rows(settings))
 
     async def always_fields(_asker: Asker) -> Sequence[Field]:

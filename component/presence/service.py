@@ -4,9 +4,11 @@ Gather (roster, block list, pairs, sessions), decide (rules/presence.py), show w
 A user's state is held while they opted in and have an available session; it is gathered when the first one comes.
 """
 
+import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from weakref import WeakValueDictionary
 
 from component.lanes import Lanes
 from component.ports import Clock, Ledger, LinkDown, Server, Session
@@ -18,6 +20,8 @@ from stanzas.jid import bare, split
 
 log = logging.getLogger(__name__)
 
+AGAIN = 5.0
+"""Seconds after which a server that did not tell a roster is asked again."""
 NOTHING = ""
 """The key of a contact who has seen nothing of a session."""
 
@@ -96,6 +100,7 @@ class Presence:
         self._settings: dict[str, Settings] = {}
         self._users: dict[str, _User] = {}
         self._lanes = Lanes("presence")
+        self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def open(self) -> None:
         self._settings = dict(await self._store.all())
@@ -113,41 +118,48 @@ class Presence:
     def settings(self, user: str) -> Settings:
         return self._settings.get(user, Settings(rules=self._defaults))
 
-    async def change(self, user: str, settings: Settings) -> None:
-        """Save the user's settings and make them true; on return the contacts have been shown what follows.
+    async def change(self, user: str, edit: Callable[[Settings], Settings]) -> Settings:
+        """Save what `edit` makes of the user's settings, make it true and return it; the contacts have been shown what follows then.
 
         Raises LinkDown if presence is switched and the server can't be told; nothing is saved then.
         """
-        before = self.settings(user)
-        if settings.enabled != before.enabled and not self._server.linked(split(user)[1]):
-            raise LinkDown(split(user)[1])
-        await self._store.save(user, settings)
-        self._settings[user] = settings
-        if settings.enabled and not before.enabled:
-            self._server.gate(user, True)
-            await self._server.confirmed()  # the module has answered with the sessions: see on_session
-            await self._lanes.idle(user)
-        elif before.enabled and not settings.enabled:
-            self._restore(user)
-            self._server.gate(user, False)
-            self._forget(user)
-        elif user in self._users:
-            self._users[user].settings = settings
-            self.refresh(user)
+        async with self._changing.setdefault(user, asyncio.Lock()):
+            before = self.settings(user)
+            settings = edit(before)
+            if settings.enabled != before.enabled:
+                await self._lanes.idle(user)
+                if not self._server.linked(split(user)[1]) or (user in self._users and not self._users[user].gathered):
+                    raise LinkDown(split(user)[1])
+            await self._store.save(user, settings)
+            self._settings[user] = settings
+            if settings.enabled and not before.enabled:
+                self._server.gate(user, True)
+                await self._server.confirmed()  # the module has answered with the sessions: see on_session
+                await self._lanes.idle(user)
+            elif before.enabled and not settings.enabled:
+                self._restore(user)
+                self._server.gate(user, False)
+                self._forget(user)
+            elif user in self._users:
+                self._users[user].settings = settings
+                self.refresh(user)
+            return settings
 
     async def set_always(self, user: str, who: str, outcome: Outcome | None, until: float | None) -> None:
         """A fixed outcome for a contact (bare JID) or `group:NAME`; None ends it."""
-        settings = self.settings(user)
         now = self._clock.now()
-        others = tuple(rule for rule in settings.always if rule.who != who and (rule.until is None or now < rule.until))
         added = (Always(who, outcome, until),) if outcome is not None else ()
-        await self.change(user, replace(settings, always=(*others, *added)))
+
+        def edit(settings: Settings) -> Settings:
+            others = [rule for rule in settings.always if rule.who != who and (rule.until is None or now < rule.until)]
+            return replace(settings, always=(*others, *added))
+
+        await self.change(user, edit)
 
     async def opt_out(self, user: str) -> None:
         """Make plain XMPP of a user's presence again, if it is not. Raises LinkDown as `change` does."""
-        settings = self.settings(user)
-        if settings.enabled:
-            await self.change(user, replace(settings, enabled=False))
+        if self.settings(user).enabled:
+            await self.change(user, lambda settings: replace(settings, enabled=False))
 
     def forget(self, user: str) -> None:
         """The user's data has been erased: they never opted in, and nobody has a rule for them or has heard of them."""
@@ -159,7 +171,7 @@ class Presence:
         for other, state in self._users.items():
             state.settings = self._settings[other]
             if user in state.contacts or user in state.viewers:
-                self._reload_pairs(other, user)
+                self._reload_pairs(other, user, anew=True)
 
     # --- what the link tells ---
 
@@ -229,8 +241,8 @@ class Presence:
             case Read():
                 self._reload_pairs(fact.reader, fact.writer)
             case Bounce():
-                self._reload_pairs(fact.sender, fact.recipient)
-                self._reload_pairs(fact.recipient, fact.sender)
+                self._reload_pairs(fact.sender, fact.recipient, anew=True)
+                self._reload_pairs(fact.recipient, fact.sender, anew=True)
 
     # --- gather ---
 
@@ -244,14 +256,16 @@ class Presence:
                 blocks = await self._server.blocks(user)
             except LinkDown as error:
                 log.info("presence.waits user=%s reason=%s", user, error)
-                return  # on_ready comes back to it
+                if self._server.linked(split(user)[1]):  # else on_ready comes back to it
+                    self._clock.alarm(f"gather:{user}", self._clock.now() + AGAIN, lambda: self._gather(user, pairs))
+                return
             except LookupError:
                 self._forget(user)
                 return
             if pairs or not state.gathered:
                 _merge(state, user, await self._ledger.pairs(user))
             before, state.roster = state.viewers, roster
-            state.viewers = {item.jid: None for item in roster.values() if item.subscription.sees_me and not is_blocked(blocks, item.jid)}
+            state.viewers = dict.fromkeys(contact for contact in roster if contact != user and not _hidden(roster, blocks, contact))
             if state.gathered:
                 _viewers_changed(state, before)
             state.gathered = True
@@ -259,7 +273,11 @@ class Presence:
 
         self._lanes.put(user, work)
 
-    def _reload_pairs(self, user: str, contact: str) -> None:
+    def _reload_pairs(self, user: str, contact: str, anew: bool = False) -> None:
+        """Take what the ledger has now; of this contact it alone, if `anew`: after a bounce or an erasure a maximum can fall.
+
+        What is not stored yet comes again when it is (`on_stored`).
+        """
         if user not in self._users:
             return
 
@@ -268,7 +286,9 @@ class Presence:
             state = self._users.get(user)
             if state is not None:
                 before = state.newest_unread
-                _replace(state, user, pairs)
+                if anew:
+                    state.contacts.pop(contact, None)
+                _merge(state, user, pairs)
                 self._settle_unread(user, state, before)
                 self.refresh(user, (contact,))
 
@@ -276,8 +296,8 @@ class Presence:
 
     def _forget(self, user: str) -> None:
         self._users.pop(user, None)
-        self._clock.alarm(f"presence:{user}", None, lambda: None)
-        self._clock.alarm(f"settle:{user}", None, lambda: None)
+        for alarm in ("presence", "settle", "gather"):
+            self._clock.alarm(f"{alarm}:{user}", None, lambda: None)
 
     # --- decide and show ---
 
@@ -405,12 +425,6 @@ def _merge(state: _User, user: str, pairs: Iterable[Pair]) -> None:
             contact.new_at = max(contact.new_at, pair.new_at)
             contact.read_at = max(contact.read_at, pair.read_at)
     state.find_newest_unread()
-
-
-def _replace(state: _User, user: str, pairs: Iterable[Pair]) -> None:
-    """Take the ledger's pairs alone: after a bounce a maximum can fall. What is not stored yet comes again when it is (`on_stored`)."""
-    state.contacts = {}
-    _merge(state, user, pairs)
 
 
 def _viewers_changed(state: _User, before: Mapping[str, None]) -> None:

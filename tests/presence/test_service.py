@@ -1,5 +1,6 @@
 """S0's service against a fake server and clock: what each contact sees, and when it changes (spec/10-presence.md)."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -39,8 +40,7 @@ class World:
         self.presence = Presence(self.server, self.ledger, self.store, self.clock, 0.05, Rules())  # type: ignore[arg-type]
 
     async def opt_in(self, **rules: object) -> None:
-        settings = replace(self.presence.settings(ALICE), enabled=True, rules=replace(Rules(), **rules))  # type: ignore[arg-type]
-        await self.presence.change(ALICE, settings)
+        await self.presence.change(ALICE, lambda before: replace(before, enabled=True, rules=replace(Rules(), **rules)))  # type: ignore[arg-type]
         for session in list(self.server.sessions(ALICE).values()):
             self.presence.on_session(session, {}, True)  # the module's answer to the gate
         await self.presence.drain()
@@ -202,7 +202,7 @@ async def test_a_group_rule_follows_the_roster(world: World) -> None:
 async def test_opting_out_restores_the_truth_to_those_who_saw_something_else(world: World) -> None:
     await world.message(BOB, ALICE)
     world.server.sent.clear()
-    await world.presence.change(ALICE, replace(world.presence.settings(ALICE), enabled=False))
+    await world.presence.opt_out(ALICE)
     assert world.server.sent == [(PHONE, BOB, "own")]
     assert world.server.gates == {ALICE: False}
     assert world.clock.waiting == 0
@@ -211,7 +211,7 @@ async def test_opting_out_restores_the_truth_to_those_who_saw_something_else(wor
 async def test_switching_while_the_link_is_down_changes_nothing(world: World) -> None:
     world.server.up = False
     with pytest.raises(LinkDown):
-        await world.presence.change(ALICE, replace(world.presence.settings(ALICE), enabled=False))
+        await world.presence.opt_out(ALICE)
     assert world.presence.settings(ALICE).enabled
     assert world.store.saved[ALICE].enabled
 
@@ -285,3 +285,49 @@ async def test_a_user_whose_presence_can_not_be_made_plain_now_stays_in(world: W
     with pytest.raises(LinkDown):
         await world.presence.opt_out(ALICE)
     assert world.presence.settings(ALICE).enabled
+
+
+async def test_two_changes_at_once_both_count(world: World) -> None:
+    always = [world.presence.set_always(ALICE, contact, Outcome(Show.XA), None) for contact in (BOB, CAROL)]
+    await asyncio.gather(*always, world.presence.change(ALICE, lambda before: replace(before, rules=replace(Rules(), sent_window=60.0))))
+    kept = world.store.saved[ALICE]
+    assert {rule.who for rule in kept.always} == {BOB, CAROL}
+    assert (kept.rules.sent_window, kept.enabled) == (60.0, True)
+    assert (world.sees(BOB), world.sees(CAROL)) == ("xa", "xa")
+
+
+async def test_a_user_who_is_their_own_contact_sees_the_truth_of_themselves(world: World) -> None:
+    world.server.rosters[ALICE][ALICE] = item(ALICE)
+    world.presence.on_changed(ALICE, "roster")
+    await world.message(BOB, ALICE)
+    world.clock.run(1)
+    assert [sent for sent in world.server.sent if sent[1] == ALICE] == []
+
+
+async def test_a_server_that_did_not_tell_a_roster_is_asked_again(world: World) -> None:
+    await world.presence.opt_out(ALICE)
+    world.server.stalled = True
+    await world.opt_in()
+    await world.message(BOB, ALICE)
+    assert world.server.sent == []
+    with pytest.raises(LinkDown):
+        await world.presence.opt_out(ALICE)
+    world.clock.run(4.9)
+    world.server.stalled = False
+    await world.presence.drain()
+    assert world.server.sent == []
+    world.clock.run(0.1)
+    await world.presence.drain()
+    assert (world.sees(BOB), world.sees(CAROL)) == ("away", "dnd")
+
+
+async def test_what_is_not_stored_yet_is_not_forgotten_when_something_else_is_read_or_bounces(world: World) -> None:
+    await world.message(CAROL, ALICE, "c1")
+    await world.message(ALICE, CAROL, "a1")
+    world.clock.run(1)
+    world.presence.on_message(Message(BOB, ALICE, world.clock.now(), "b1"))
+    for fact in (Read(ALICE, CAROL, world.clock.now(), "c1"), Bounce(ALICE, CAROL, world.clock.now(), "a1")):
+        await world.fact(fact)
+        world.clock.run(1)
+        assert world.sees(BOB) == "away"
+    assert [word for _jid, contact, word in world.server.sent if contact == BOB][-1] == "away"
