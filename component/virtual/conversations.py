@@ -198,7 +198,7 @@ class Conversations:
         person = self._profiles.of(customer)
         declared = self.declared.get(customer)
         attributes = dict(person.attributes_at(now))
-        if delivery is not None and (languages := languages_of(delivery.queued.stanza)):
+        if delivery is not None and (languages := languages_of(delivery.queued.stanza, attributes.get("language", frozenset()))):
             attributes["language"] = languages
         if declared is not None:
             attributes.update(attributes_of(declared.attributes))

@@ -99,10 +99,11 @@ def text_of(stanza: Element) -> str:
     return next((child.text for child in stanza if child.tag == BODY and child.text), "")
 
 
-def languages_of(stanza: Element) -> frozenset[str]:
-    """The languages that a message says it is in, in lower case."""
-    bodies = [child.get(LANG) for child in stanza if child.tag == BODY]
-    return frozenset(language.lower() for language in (*bodies, stanza.get(LANG)) if language)
+def languages_of(stanza: Element, known: frozenset[str]) -> frozenset[str]:
+    """The languages that its bodies name, else those `known` of the writer, else the stanza's; in lower case."""
+    bodies = frozenset(child.get(LANG, "").lower() for child in stanza if child.tag == BODY) - {""}
+    # The stanza's is often only what the client's stream was opened with, or the server's default (RFC 6120, 4.7.4).
+    return bodies or known or frozenset({stanza.get(LANG, "").lower()}) - {""}
 
 
 def nick_of(stanza: Element) -> str:

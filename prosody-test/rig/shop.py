@@ -7,7 +7,7 @@ from rig import xml
 from rig.rapport import Rapport
 from rig.raw import RawClient
 from rig.server import COMPONENT, Server
-from rig.wait import until
+from rig.wait import eventually, until
 from rig.xml import Element
 
 SHOP = f"shop@{COMPONENT}"
@@ -82,6 +82,10 @@ class Shop:
     async def until(self, condition: Callable[[], object], what: str, within: float = 5.0) -> None:
         """Wait for something that several sessions see."""
         await until(condition, within, what)
+
+    async def eventually(self, condition: Callable[[], Awaitable[bool]], what: str, within: float = 10.0) -> None:
+        """Ask until it is so."""
+        await eventually(condition, within, what)
 
     async def settled(self, *names: str) -> None:
         """A round trip of each, in this order."""

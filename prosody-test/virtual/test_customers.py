@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rig import commands, xml
 from rig.shop import SHOP, Shop, conversation, message_of
-from rig.wait import eventually
 
 NICK = "http://jabber.org/protocol/nick"
 Open = Callable[..., Awaitable[Shop]]
@@ -83,7 +82,7 @@ async def test_the_same_customer_comes_back_to_the_same_sub_user_until_the_memor
     async def is_over() -> bool:
         return not (await commands.run(admin, "conversations", {"virtual": "shop"})).rows
 
-    await eventually(is_over, 10, "the conversation is over")
+    await scene.eventually(is_over, "the conversation is over")
     await scene.says("cat", "three")
     await scene.gets("ben", "cat", "three")
 

@@ -165,5 +165,16 @@ def test_a_lone_chat_state_is_of_no_use_later() -> None:
     assert not is_passing(message("<received xmlns='urn:xmpp:receipts' id='1'/>", CUSTOMER, USER))
 
 
-def test_the_language_is_what_the_message_says() -> None:
-    assert languages_of(message("<body xml:lang='de-AT'>x</body>", CUSTOMER, USER, "xml:lang='en'")) == {"de-at", "en"}
+@pytest.mark.parametrize(
+    ("body", "stanza", "vcard", "languages"),
+    [
+        ("xml:lang='de-AT'", "xml:lang='en'", {"fr"}, {"de-at"}),
+        ("", "xml:lang='en'", {"fr"}, {"fr"}),
+        ("", "xml:lang='EN'", set(), {"en"}),
+        ("", "", set(), set()),
+    ],
+)
+def test_the_languages_of_a_body_count_before_the_writers_own_and_those_before_the_streams(
+    body: str, stanza: str, vcard: set[str], languages: set[str]
+) -> None:
+    assert languages_of(message(f"<body {body}>x</body>", CUSTOMER, USER, stanza), frozenset(vcard)) == languages
