@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, and_, bindparam, func, literal_column, select, update
 
-from component.ledger.statement import Statement
-from component.ledger.tables import FACTS, JIDS, PAIRS, SCORES, greater, less, listed, listed_pairs, upsert
+from component.ledger.statement import Insertion, Statement
+from component.ledger.tables import FACTS, JIDS, PAIRS, SCORES, greater, is_listed, less, listed_pairs
 from component.rules.facts import ArchiveId, Bounce, Fact, Kind, Message, Read
 from component.rules.levels import weight
 from component.rules.messages import NEAR, Held, match, merge
@@ -363,7 +363,7 @@ _HELD = select(
 def _by_archive(dialect: str) -> list[Select[Any]]:
     # A partial index is used only where the query says its condition.
     return [
-        _HELD.where(column.in_(listed(dialect, parameter)), column.is_not(None))
+        _HELD.where(is_listed(dialect, column, parameter), column.is_not(None))
         for column, parameter in ((FACTS.c.sender_archive, "sent"), (FACTS.c.recipient_archive, "received"))
     ]
 
@@ -390,7 +390,7 @@ def _unread(dialect: str) -> Any:
         FACTS.c.sender == PAIRS.c.sender,
         FACTS.c.recipient == PAIRS.c.recipient,
         FACTS.c.at > PAIRS.c.read_at,
-        FACTS.c.stanza_id.in_(listed(dialect, "ids")),
+        is_listed(dialect, FACTS.c.stanza_id, "ids"),
         _IS_MESSAGE,
         ~FACTS.c.voided,
     )
@@ -415,8 +415,7 @@ def _bounced(_dialect: str) -> Any:
     )
 
 
-def _raise_pair(dialect: str) -> Any:
-    insert = upsert(dialect, PAIRS)
+def _raise_pair(dialect: str, insert: Any) -> Any:
     raised = {name: greater(dialect, PAIRS.c[name], insert.excluded[name]) for name in ("last_at", "new_at", "read_at")}
     return insert.on_conflict_do_update(index_elements=["sender", "recipient"], set_=raised)
 
@@ -440,8 +439,7 @@ def _refresh_pair(_dialect: str) -> Any:
     )
 
 
-def _add_total(dialect: str) -> Any:
-    insert = upsert(dialect, SCORES)
+def _add_total(dialect: str, insert: Any) -> Any:
     total = less(dialect, SCORES.c.total + insert.excluded.total, literal_column(str(MOST)))
     return insert.on_conflict_do_update(index_elements=["sender", "recipient", "epoch"], set_={"total": total})
 
@@ -451,9 +449,9 @@ def _settle(_dialect: str) -> Any:
     return update(FACTS).where(FACTS.c.id == bindparam("ref")).values({name: bindparam(f"new_{name}") for name in columns})
 
 
-_ADD_FACT = Statement(lambda _dialect: FACTS.insert(), *_FACT_COLUMNS)
-_ADD_JID = Statement(lambda dialect: upsert(dialect, JIDS).on_conflict_do_nothing(), "jid")
-_NUMBERS = Statement(lambda dialect: select(JIDS.c.jid, JIDS.c.id).where(JIDS.c.jid.in_(listed(dialect, "jids"))), "jids")
+_ADD_FACT = Insertion(FACTS, *_FACT_COLUMNS)
+_ADD_JID = Insertion(JIDS, "jid", conflict=lambda _dialect, insert: insert.on_conflict_do_nothing())
+_NUMBERS = Statement(lambda dialect: select(JIDS.c.jid, JIDS.c.id).where(is_listed(dialect, JIDS.c.jid, "jids")), "jids")
 _HELD_FOR_TAPS = Statement(_held_for_taps, "sent", "received", "first", "last")
 _HELD_FOR_ARCHIVE = Statement(_held_for_archive, "sent", "received", "first", "last", "pairs")
 _BY_ARCHIVE = Statement(lambda dialect: _by_archive(dialect)[0].union_all(_by_archive(dialect)[1]), "sent", "received")
@@ -461,6 +459,6 @@ _UNREAD = Statement(_unread, "pairs", "ids")
 _BOUNCED = Statement(_bounced, "s", "r", "stanza_id", "at")
 _VOID = Statement(lambda _dialect: update(FACTS).where(FACTS.c.id == bindparam("ref")).values(voided=True), "ref")
 _SETTLE = Statement(_settle, "new_at", "new_tapped", "new_sender_archive", "new_recipient_archive", "ref")
-_RAISE_PAIR = Statement(_raise_pair, "sender", "recipient", "last_at", "new_at", "read_at")
+_RAISE_PAIR = Insertion(PAIRS, "sender", "recipient", "last_at", "new_at", "read_at", conflict=_raise_pair)
 _REFRESH_PAIR = Statement(_refresh_pair, "s", "r")
-_ADD_TOTAL = Statement(_add_total, "sender", "recipient", "epoch", "total")
+_ADD_TOTAL = Insertion(SCORES, "sender", "recipient", "epoch", "total", conflict=_add_total)

@@ -14,11 +14,11 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
-    Select,
     SmallInteger,
     Subquery,
     Table,
     Text,
+    any_,
     bindparam,
     cast,
     func,
@@ -128,15 +128,17 @@ def less(dialect: str, one: ColumnElement[Any], other: Any) -> ColumnElement[Any
     return func.min(one, other) if dialect == "sqlite" else func.least(one, other)
 
 
-def listed(dialect: str, parameter: str) -> Select[Any]:
-    """The texts of a parameter that is a JSON array: a list of any length in a statement that stays the same."""
+def is_listed(dialect: str, column: ColumnElement[Any], parameter: str) -> ColumnElement[bool]:
+    """Whether a text is in a parameter that is a JSON array: a list of any length in a statement that stays the same."""
     if dialect == "sqlite":
-        return select(func.json_each(bindparam(parameter)).table_valued("value").c.value)
-    return select(func.jsonb_array_elements_text(cast(bindparam(parameter), postgresql.JSONB)).column_valued("value"))
+        return column.in_(select(func.json_each(bindparam(parameter)).table_valued("value").c.value))
+    each = select(func.jsonb_array_elements_text(cast(bindparam(parameter), postgresql.JSONB)).column_valued("value"))
+    # An array is looked up in the column's index; a set may be joined by reading the whole table.
+    return column == any_(func.array(each.scalar_subquery(), type_=postgresql.ARRAY(Text)))
 
 
 def listed_pairs(dialect: str, parameter: str) -> Subquery:
-    """As `listed`, of a JSON array of pairs of numbers: its columns `sender` and `recipient`."""
+    """The rows of a parameter that is a JSON array of pairs of numbers: its columns `sender` and `recipient`."""
     if dialect == "sqlite":
         each = func.json_each(bindparam(parameter)).table_valued("value").c.value
         numbers: list[ColumnElement[Any]] = [func.json_extract(each, f"$[{place}]") for place in (0, 1)]
