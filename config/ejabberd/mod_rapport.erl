@@ -58,12 +58,14 @@
                   v                :: pos_integer() | '_',
                   truth            :: boolean() | '_',
                   held             :: boolean() | '_',
+                  unseen = false   :: boolean() | '_',    %% came while its gate was closed
+                  corrected = 0    :: non_neg_integer() | '_', %% the v in which a stale `show' was answered
                   presence         :: presence() | '_'}).
 
 %% ets rapport_shown: what a contact was shown of a session, in place of what the server sent.
 -record(shown, {id                 :: {session_key(), ljid() | '_'},
                 key                :: binary() | '_',
-                as                 :: own | offline | other | '_',
+                as                 :: own | offline | other | withheld | '_',
                 v = 0              :: non_neg_integer() | '_',
                 probed = false     :: boolean() | '_'}).
 
@@ -869,6 +871,7 @@ flush_change({group, {Group, Host}} = Change, #state{changed = Changed} = State)
                 [{<<"roster">>, User, UserHost} || {User, UserHost} <- group_viewers(Group, Host)]);
 flush_change({What, User, Host} = Change, #state{changed = Changed, hosts = Hosts} = State) ->
     State1 = State#state{changed = maps:remove(Change, Changed)},
+    What == <<"blocks">> andalso order_sessions({Host, User, '_'}, unblocked),
     case Hosts of
         #{Host := _} -> count(Host, changed_el(User, What), State1);
         _ -> State1
@@ -893,13 +896,14 @@ changed_el(User, What) ->
 c2s_self_presence({#presence{type = available} = Pres, #{jid := JID} = C2S}) ->
     Key = session_key(JID),
     Held = holds(Key),
-    V = case own_session(Key) of
-            #session{v = Last} -> Last + 1;
-            none -> first_v()
-        end,
+    {V, Unseen} = case own_session(Key) of
+                      #session{v = Last, unseen = StillUnseen} -> {Last + 1, StillUnseen};
+                      none -> {first_v(), true}
+                  end,
     own_session(Key) /= none andalso Held orelse forget_shown(Key),
     Own = xmpp:put_meta(Pres, rapport, own),
-    Session = #session{key = Key, pid = self(), v = V, truth = not Held, held = Held, presence = Own},
+    Session = #session{key = Key, pid = self(), v = V, truth = not Held, held = Held, unseen = Held andalso Unseen,
+                       presence = Own},
     report(keep_session(Session), false),
     {Own, C2S};
 c2s_self_presence({#presence{type = unavailable}, #{jid := JID}} = Acc) ->
@@ -966,9 +970,11 @@ session_el(#session{key = {Host, User, Resource} = Key, v = V, truth = Truth, pr
        [Own | [shown_el(ShownKey, Contacts) || WithShown, {ShownKey, Contacts} <- shown_by_key(Key)]]).
 
 shown_by_key(Key) ->
-    Rows = ets:match_object(rapport_shown, #shown{id = {Key, '_'}, _ = '_'}),
     maps:to_list(maps:groups_from_list(fun(#shown{key = ShownKey}) -> ShownKey end,
-                                       fun(#shown{id = {_, Contact}}) -> Contact end, Rows)).
+                                       fun(#shown{id = {_, Contact}}) -> Contact end, shown_rows(Key))).
+
+shown_rows(Key) ->
+    ets:match_object(rapport_shown, #shown{id = {Key, '_'}, _ = '_'}).
 
 shown_el(ShownKey, Contacts) ->
     #xmlel{name = <<"shown">>, attrs = [{<<"key">>, ShownKey}],
@@ -1027,22 +1033,55 @@ do({gate, Answer}, #session{key = Key} = Session, _C2S) ->
     Answer andalso report(Gated, true);
 do(ungate, #session{key = Key} = Session, _C2S) ->
     forget_shown(Key),
-    keep_session(Session#session{held = false, truth = true});
+    keep_session(Session#session{held = false, truth = true, unseen = false});
 do(open, #session{held = true} = Session, C2S) ->
     show_truth(Session, C2S);
-do(#show{v = V, key = ShownKey, to = Contacts} = Show, #session{key = Key, v = V, held = true, presence = Own}, C2S) ->
+do(#show{v = V, to = Contacts} = Show, #session{v = V, held = true, presence = Own} = Session, C2S) ->
     Pres = tailor(Show, Own),
-    [ets:insert(rapport_shown, #shown{id = {Key, Contact}, key = ShownKey, as = seen_as(Show), v = V})
-     || Contact <- Contacts, present(as_answer(Pres, Key, Contact, C2S), Contact, C2S)];
+    [show(Show, Pres, Contact, Session, C2S) || Contact <- Contacts];
+%% The component takes it as shown, until told what is.
+do(#show{}, #session{v = V, held = true, corrected = Corrected} = Session, _C2S) when Corrected /= V ->
+    report(keep_session(Session#session{corrected = V}), true);
+do({probed, Contact}, Session, _C2S) ->
+    probed(Contact, Session);
+do(unblocked, #session{key = {Host, User, _} = Key} = Session, C2S) ->
+    [begin
+         probed(Contact, Session),
+         tell_probe(jid:make(Contact), jid:make(User, Host))
+     end || #shown{id = {_, Contact}, as = withheld} <- shown_rows(Key), may_see(Contact, C2S) == allow];
 do(_, _, _) ->
     ok.
+
+show(#show{key = ShownKey, v = V} = Show, Pres, Contact, #session{key = Key} = Session, C2S) ->
+    case may_see(Contact, C2S) of
+        allow ->
+            Seen = seen(Session, Contact),
+            is_seen(Show, Seen) orelse present(as_answer(Pres, Seen, C2S), Contact),
+            ets:insert(rapport_shown, #shown{id = {Key, Contact}, key = ShownKey, as = seen_as(Show), v = V});
+        deny ->
+            ets:insert(rapport_shown, #shown{id = {Key, Contact}, key = ?NOTHING, as = withheld});
+        unsubscribed ->
+            ok
+    end.
+
+seen(#session{key = Key, unseen = Unseen}, Contact) ->
+    case ets:lookup(rapport_shown, {Key, Contact}) of
+        [Seen] -> Seen;
+        [] when Unseen -> #shown{id = {Key, Contact}, key = ?NOTHING, as = offline};
+        [] -> none
+    end.
+
+is_seen(#show{key = Key}, #shown{key = Key}) -> true;
+is_seen(#show{as = offline}, #shown{as = offline}) -> true;
+is_seen(_, _) -> false.
 
 show_truth(#session{key = {Host, User, _} = Key, presence = Own} = Session, C2S) ->
     Contacts = [jid:tolower(jid:remove_resource(Contact))
                 || #roster_item{jid = Contact} <- ejabberd_hooks:run_fold(roster_get, Host, [], [{User, Host}])],
-    [present(Own, Contact, C2S) || Contact <- Contacts, not has_seen_truth(Session, Contact)],
+    [present(Own, Contact) || Contact <- Contacts,
+                              not has_seen_truth(Session, Contact), may_see(Contact, C2S) == allow],
     forget_shown(Key),
-    keep_session(Session#session{held = holds(Key), truth = true}).
+    keep_session(Session#session{held = holds(Key), truth = true, unseen = false}).
 
 has_seen_truth(#session{key = Key, v = V, truth = Truth}, Contact) ->
     case ets:lookup(rapport_shown, {Key, Contact}) of
@@ -1055,12 +1094,9 @@ seen_as(#show{as = offline}) -> offline;
 seen_as(_) -> other.
 
 %% The server's own answer to a probe says since when (XEP-0203).
-as_answer(#presence{type = available} = Pres, Key, Contact, #{jid := JID, pres_timestamp := Since}) ->
-    case ets:lookup(rapport_shown, {Key, Contact}) of
-        [#shown{probed = true}] -> misc:add_delay_info(Pres, JID, Since);
-        _ -> Pres
-    end;
-as_answer(Pres, _Key, _Contact, _C2S) ->
+as_answer(#presence{type = available} = Pres, #shown{probed = true}, #{jid := JID, pres_timestamp := Since}) ->
+    misc:add_delay_info(Pres, JID, Since);
+as_answer(Pres, _Seen, _C2S) ->
     Pres.
 
 tailor(#show{as = own}, Own) ->
@@ -1072,17 +1108,17 @@ tailor(#show{as = As, status = []}, Own) ->
 tailor(#show{as = As, status = Status}, Own) ->
     Own#presence{show = As, status = Status}.
 
-%% To a contact who may see it. Whether it went out.
-present(Pres, Contact, #{jid := #jid{luser = User, lserver = Host} = JID} = C2S) ->
+present(Pres, Contact) ->
+    ejabberd_router:route(xmpp:put_meta(Pres#presence{to = jid:make(Contact)}, rapport, shown)).
+
+-spec may_see(ljid(), map()) -> allow | deny | unsubscribed.
+may_see(Contact, #{jid := #jid{luser = User, lserver = Host} = JID} = C2S) ->
     To = jid:make(Contact),
-    Addressed = xmpp:put_meta(Pres#presence{to = To}, rapport, shown),
-    case not is_same_user(JID, To) andalso is_subscribed(User, Host, To) andalso
-        ejabberd_hooks:run_fold(privacy_check_packet, Host, allow, [C2S, Addressed, out]) of
-        allow ->
-            ejabberd_router:route(Addressed),
-            true;
-        _ ->
-            false
+    case not is_same_user(JID, To) andalso is_subscribed(User, Host, To) of
+        true ->
+            ejabberd_hooks:run_fold(privacy_check_packet, Host, allow, [C2S, #presence{from = JID, to = To}, out]);
+        false ->
+            unsubscribed
     end.
 
 is_subscribed(User, Host, Contact) ->
@@ -1155,7 +1191,7 @@ is_held(#presence{type = available, from = From, to = To, meta = #{rapport := Ma
             Held = served(Host) andalso not is_same_user(From, To),
             %% To one contact, and no answer, for that has a <delay/>: one who was approved.
             Held andalso Mark == own andalso xmpp:get_els(Pres) == xmpp:get_els(Own)
-                andalso probed([Session], jid:remove_resource(To), From),
+                andalso approved(Session, From, To),
             Held;
         _ ->
             false
@@ -1181,21 +1217,33 @@ is_held(_) ->
 forget_shown(Key) ->
     ets:match_delete(rapport_shown, #shown{id = {Key, '_'}, _ = '_'}).
 
+approved(Session, From, To) ->
+    probed(bare(To), Session),
+    tell_probe(jid:remove_resource(To), From).
+
 %% The server's own answer carries the mark, so it is held.
 probe(#presence{from = From, to = #jid{luser = User, lserver = Host} = To}) ->
-    case not is_same_user(From, To) andalso [S || #session{held = true} = S <- sessions({Host, User, '_'})] of
+    case not is_same_user(From, To) andalso [Session || #session{held = true} = Session <- sessions({Host, User, '_'})] of
         [_ | _] = Sessions ->
-            is_subscribed(User, Host, From) andalso probed(Sessions, From, To);
+            is_subscribed(User, Host, From) andalso asked(Sessions, From, To);
         _ ->
             ok
     end.
 
-%% The contact sees nothing of these sessions, if it was not shown offline.
-probed(Sessions, From, #jid{lserver = Host} = To) ->
-    Contact = bare(From),
-    [ets:update_element(rapport_shown, {Key, Contact}, [{#shown.key, ?NOTHING}, {#shown.probed, true}]) orelse
-         ets:insert(rapport_shown, #shown{id = {Key, Contact}, key = ?NOTHING, as = other, probed = true})
-     || #session{key = Key} <- Sessions],
+%% Each session hears of it before the component does, and so before the component's answer.
+asked(Sessions, From, To) ->
+    [ejabberd_c2s:cast(Pid, {?MODULE, {probed, bare(From)}}) || #session{pid = Pid} <- Sessions],
+    tell_probe(From, To).
+
+%% The contact sees nothing of this session, if it was not shown offline.
+probed(Contact, #session{key = Key} = Session) ->
+    As = case seen(Session, Contact) of
+             #shown{as = offline} -> offline;
+             _ -> other
+         end,
+    ets:insert(rapport_shown, #shown{id = {Key, Contact}, key = ?NOTHING, as = As, probed = true}).
+
+tell_probe(From, #jid{lserver = Host} = To) ->
     gen_server:cast(?MODULE, {tell, Host, el(<<"probe">>, [{<<"from">>, normalised(From)},
                                                            {<<"to">>, jid:encode(bare(To))}])}).
 

@@ -39,6 +39,9 @@ MODULES: Mapping[str, Mapping[str, Any]] = {
     "mod_version": {},
 }
 
+# The module's source -> its beam.
+_compiled: dict[bytes, bytes] = {}
+
 
 class Ejabberd(Server):
     """See `Server`. s2s reaches peers at one port only: all of `peers` must have the same.
@@ -67,14 +70,15 @@ class Ejabberd(Server):
         self._log = self.dir / "ejabberd.log"
         self._config = self.dir / "ejabberd.yml"
         self._ebin = self.dir / "ebin"
-        self._loaded = self.module
         code = next(Path("/usr/lib").glob("*/ejabberd-*/ebin"))
         libraries = code.parents[1]
         headers = [code.parent / "include", next(Path("/usr/lib/erlang/lib").glob("p1_xmpp-*/include"))]
         include = [option for directory in headers for option in ("-I", str(directory))]
         self._erlc = ["erlc", "-pa", str(code), *include, "-o", str(self._ebin), str(OUR_MODULE)]
-        # Neither node name nor epmd, and any number of them side by side.
-        erl = ["erl", "-noinput", "-pa", str(self._ebin), "-mnesia", "dir", json.dumps(str(self.dir / "mnesia")), "-s", "ejabberd"]
+        # Neither node name nor epmd, and any number of them side by side; idle ones leave the CPU to the others.
+        idle = ["+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"]
+        mnesia = ["-mnesia", "dir", json.dumps(str(self.dir / "mnesia"))]
+        erl = ["erl", "-noinput", *idle, "-pa", str(self._ebin), *mnesia, "-s", "ejabberd"]
         self._process = Process(
             erl,
             self.dir / "ejabberd.out",
@@ -121,7 +125,7 @@ class Ejabberd(Server):
         }
         if self.peers:
             (config["outgoing_s2s_port"],) = set(self.peers.values())
-        if self._loaded:
+        if self.module:
             config["append_host_config"] = {host: {"modules": rapport} for host in self.served_hosts}
         # JSON is YAML.
         self._config.write_text(json.dumps(config, indent=2), encoding="utf-8")
@@ -130,10 +134,15 @@ class Ejabberd(Server):
 
     async def _compile(self) -> None:
         self._ebin.mkdir(exist_ok=True)
-        erlc = await asyncio.create_subprocess_exec(*self._erlc, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
-        output, _ = await erlc.communicate()
-        if erlc.returncode or output:
-            raise RuntimeError(f"erlc {OUR_MODULE.name}: {output.decode()}")
+        beam = self._ebin / f"{OUR_MODULE.stem}.beam"
+        source = OUR_MODULE.read_bytes()
+        if source not in _compiled:
+            erlc = await asyncio.create_subprocess_exec(*self._erlc, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
+            output, _ = await erlc.communicate()
+            if erlc.returncode or output:
+                raise RuntimeError(f"erlc {OUR_MODULE.name}: {output.decode()}")
+            _compiled[source] = beam.read_bytes()
+        beam.write_bytes(_compiled[source])
 
     # -- running
 
@@ -144,7 +153,7 @@ class Ejabberd(Server):
             return
         await self._compile()
         # Accounts and rosters come by the API: mod_rapport must not take them for changes.
-        wanted, self._loaded = self._loaded, False
+        wanted, self.module = self.module, False
         self.write_config()
         await self._run()
         await self._seed()
@@ -241,7 +250,7 @@ class Ejabberd(Server):
         await self._reconfigure(False)
 
     async def _reconfigure(self, loaded: bool) -> None:
-        self._loaded = loaded
+        self.module = loaded
         self.write_config()
         await self.api("reload_config")
 
