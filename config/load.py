@@ -1,7 +1,8 @@
 """Reads the configuration: TOML file, then environment, then secret files → `Settings`, or a `ConfigError` of one line.
 
-`RAPPORT_COMPONENT__PORT=5348` stands for `port` of `[component]`, `RAPPORT_COMMUNITY__0__NAME` for that of the first `[[community]]`;
-a variable wins over the file. `secret_file` and its like name a file, relative to the config file, that holds the secret.
+`RAPPORT_COMPONENT__PORT=5348` stands for `port` of `[component]`, `RAPPORT_COMMUNITY__0__NAME` for that of the first `[[community]]`,
+which need not be in the file. A variable wins over the file. `secret_file` and its like name a file, relative to the config file, that
+holds the secret.
 """
 
 import logging
@@ -11,6 +12,7 @@ import stat
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,9 +34,12 @@ _WORDS = {
     "missing": "is missing",
     "extra_forbidden": "unknown key",
     "tuple_type": "it is a list",
+    "model_type": "it is a table",
+    "dict_type": "it is a table",
     "too_short": "it has at least {min_length} of them",
     "too_long": "it has {max_length} of them, not more",
 }
+_UNCOUNTED = "there is no such entry: they are counted from 0, without a gap"
 _AT = re.compile(r"(?P<reason>.*) \(at (?:line (?P<line>[0-9]+), column [0-9]+|end of document)\)", re.DOTALL)
 
 
@@ -54,7 +59,7 @@ def load(file: Path, environment: Mapping[str, str] = os.environ) -> Settings:
     Raises ConfigError: file not found or no TOML, unknown key, bad value, unreadable secret file (spec/00-overview.md, Configuration).
     """
     written = _read(file)
-    variables = dict(_variables(environment, written))
+    variables = dict(sorted(_variables(environment), key=lambda variable: [(isinstance(step, str), step) for step in variable[0]]))
     texts: dict[Key, Any] = {key: environment[name] for key, name in variables.items()}
     try:
         return _settings(file, written, texts, variables)
@@ -87,34 +92,27 @@ def _read(file: Path) -> Table:
         raise ConfigError(file, line, match["reason"] if match else str(error)) from None
 
 
-def _variables(environment: Mapping[str, str], written: Table) -> Iterator[tuple[Key, str]]:
+def _variables(environment: Mapping[str, str]) -> Iterator[tuple[Key, str]]:
     """The keys that the environment sets, and the variable's name for each."""
-    for name in sorted(environment):
+    for name in environment:
         steps = name.removeprefix(PREFIX).lower().split("__")
         if not name.startswith(PREFIX) or (len(steps) == 1 and steps[0] not in Settings.model_fields):
             continue
-        key: Key = ()
-        inside: Any = written
         if steps[0] not in Settings.model_fields:
             raise ConfigError(name, steps[0], _WORDS["extra_forbidden"])
-        for step in steps:
-            if isinstance(inside, list):
-                if not (step.isdecimal() and int(step) < len(inside)):
-                    raise ConfigError(name, _name(key), f"the file has no entry {step!r}, counted from 0")
-                key, inside = (*key, int(step)), inside[int(step)]
-            else:
-                key, inside = (*key, step), inside.get(step) if isinstance(inside, dict) else None
-        yield key, name
+        yield tuple(int(step) if step.isdecimal() else step for step in steps), name
 
 
 def _settings(file: Path, written: Table, texts: Mapping[Key, Any], variables: Mapping[Key, str]) -> Settings:
     """Raises ValidationError, and ConfigError for the secret files."""
     data = deepcopy(written)
-    for key in texts:
-        if twin := _twin(key[-1]):
-            _table(data, key).pop(twin, None)
     for key, value in texts.items():
-        _table(data, key)[key[-1]] = value
+        twin = _twin(key[-1])
+        in_place_of = None if twin is None or (*key[:-1], twin) in texts else twin
+        # In a text that may turn out to be a table nothing can be put yet.
+        if not _put(data, key, value, in_place_of) and not any(key[:end] in texts for end in range(len(key))):
+            counted = any(isinstance(step, int) for step in key)
+            raise ConfigError(variables[key], _name(key), _UNCOUNTED if counted else _WORDS["extra_forbidden"])
     holders = list(_secrets(file, data, variables))
     settings = Settings.model_validate(data, context={"file": file})
     for holder in holders:
@@ -123,21 +121,32 @@ def _settings(file: Path, written: Table, texts: Mapping[Key, Any], variables: M
     return settings
 
 
-def _table(data: Table, key: Key) -> Any:
-    """The table or list that holds this key; an empty one, of no effect, where the file has something else in its place."""
+def _put(data: Table, key: Key, value: Any, in_place_of: str | None) -> bool:
+    """Put the value where its key leads, with the tables and the next entry of a list that it takes; whether it leads anywhere.
+
+    `in_place_of`: the key beside it that goes.
+    """
     inside: Any = data
-    for step in key[:-1]:
-        if isinstance(inside, dict):
-            inside = inside.setdefault(step, {})
-        elif isinstance(inside, list):
-            inside = inside[int(step)]
+    for step, following in zip_longest(key, key[1:]):
+        fresh: Any = value if following is None else [] if isinstance(following, int) else {}
+        if isinstance(inside, list) and isinstance(step, int) and step <= len(inside):
+            if step == len(inside):
+                inside.append(fresh)
+            elif following is None:
+                inside[step] = value
+            inside = inside[step]
+        elif isinstance(inside, dict):
+            if following is None:
+                inside.pop(in_place_of, None)
+                inside[str(step)] = value
+            inside = inside.setdefault(str(step), fresh)
         else:
-            return {}
-    return inside if isinstance(inside, dict | list) else {}
+            return False
+    return True
 
 
 def _twin(key: str | int) -> str | None:
-    """`secret_file` for `secret` and the other way round."""
+    """`secret_file` for `secret` and the other way round; None: it is no secret."""
     stem = str(key).removesuffix("_file")
     if stem not in SECRETS:
         return None

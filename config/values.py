@@ -20,6 +20,8 @@ DAY = 86_400.0
 AVATAR_MOST = 65_536
 """Bytes of an avatar: it travels in one stanza, as base64."""
 _IMAGE = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP", re.DOTALL)
+# What is kept in memory alone would be lost at the end.
+_SQLITE = re.compile(r"sqlite:///(?!:memory:\Z)[^?]+")
 RESERVED = frozenset({"rapport"})
 """Local parts of the component domain that are Rapport's own (spec/00-overview.md, Addresses)."""
 
@@ -142,11 +144,18 @@ def _listen(value: object) -> Listen:
 
 
 def _database(url: str) -> str:
-    # The reason leaves the URL out: it may hold a password.
-    parts = urlsplit(url)
-    if (parts.scheme == "sqlite" and url.startswith("sqlite:///")) or (parts.scheme == "postgresql" and parts.path.strip("/")):
-        return url
-    raise ValueError("it is 'sqlite:///FILE' or 'postgresql://USER@HOST/DATABASE'")
+    if not (_SQLITE.fullmatch(url) or _is_postgresql(url)):
+        # The reason leaves the URL out: it may hold a password.
+        raise ValueError("it is 'sqlite:///FILE' or 'postgresql://USER@HOST/DATABASE'")
+    return url
+
+
+def _is_postgresql(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme == "postgresql" and bool(parts.path.strip("/")) and parts.port != 0
+    except ValueError:  # an IPv6 address or a port that is none
+        return False
 
 
 def _site(url: str) -> str:

@@ -5,6 +5,7 @@ one ran needs no timer to be both quick and cheap.
 """
 
 import asyncio
+import errno
 import itertools
 import logging
 import os
@@ -37,6 +38,7 @@ READING = 1_000
 """Reads that may wait for a reader; at this bound `read` makes its callers wait."""
 BUSY = 1.0
 """Seconds for which SQLite waits for another process's lock before we call the database gone."""
+_SQLITE = b"SQLite format 3\0"
 RETRY_FIRST, RETRY_MOST = 0.05, 5.0
 """Seconds between tries while the database is gone: doubled from the first to the most."""
 
@@ -101,7 +103,7 @@ class Database:
         Raises:
             ValueError: the URL is not one of these.
             DatabaseTooNew: a newer Rapport has written there.
-            OSError: it can't be reached; ConnectionError says how in one line.
+            OSError: it can't be reached or used; the text says how in one line.
         """
         database = cls(_parse(url))
         try:
@@ -119,9 +121,7 @@ class Database:
             with self._write_engine.connect() as connection:
                 migrate(connection)
         except DBAPIError as error:
-            if _is_gone(error):
-                raise ConnectionError(f"the database can't be reached: {_reason(error)}") from error
-            raise
+            raise ConnectionError(f"the database can't be {'reached' if _is_gone(error) else 'used'}: {_reason(error)}") from error
 
     @property
     def healthy(self) -> bool:
@@ -363,8 +363,10 @@ def _parse(url: str) -> URL:
 
 
 def _make_private(file: Path) -> None:
-    """The WAL beside the file gets the same mode from SQLite."""
-    os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+    """The WAL beside the file gets the same mode from SQLite. Raises OSError, also where another kind of file is: it stays as it is."""
+    with os.fdopen(os.open(file, os.O_CREAT | os.O_RDWR, 0o600), "rb") as opened:
+        if opened.read(len(_SQLITE)) not in (b"", _SQLITE):
+            raise FileExistsError(errno.EEXIST, "a file that is no SQLite database is in the way", str(file))
     file.chmod(0o600)
 
 

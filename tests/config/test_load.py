@@ -121,6 +121,12 @@ REFUSED = [
     ("[component]", "[levels]\nthresholds = [inf, 10, 5, 1]\n[component]", "levels.thresholds[0]", "finite"),
     ("[component]", '[levels]\nbalance = "both"\n[component]', "levels.balance", "'mutual' or 'total'"),
     ("[component]", '[storage]\nurl = "mysql://u:correct horse@h/d"\n[component]', "storage.url", "postgresql://"),
+    ("[component]", '[storage]\nurl = "sqlite:///"\n[component]', "storage.url", "sqlite:///FILE"),
+    ("[component]", '[storage]\nurl = "sqlite:///:memory:"\n[component]', "storage.url", "sqlite:///FILE"),
+    ("[component]", '[storage]\nurl = "sqlite:///x.db?mode=ro"\n[component]', "storage.url", "sqlite:///FILE"),
+    ("[component]", '[storage]\nurl = "postgresql://u:correct horse@h:port/d"\n[component]', "storage.url", "postgresql://"),
+    ("[component]", '[storage]\nurl = "postgresql://u:correct horse@[::1/d"\n[component]', "storage.url", "postgresql://"),
+    ("[component]", "[[component]]", "component", "it is a table"),
     ("[component]", '[http]\nlisten = "8484"\n[component]', "http.listen", "127.0.0.1:8484"),
     ("[component]", '[http]\nlisten = "127.0.0.1:99999"\n[component]', "http.listen", "127.0.0.1:8484"),
     ('node = "shop"', 'node = "a b"', "virtual[0].node", "local part"),
@@ -242,6 +248,37 @@ def test_the_environment_wins_over_the_file(file: Path) -> None:
     assert settings.http.listen == ("::1", 8080)
 
 
+def test_the_environment_alone_can_hold_all(file: Path) -> None:
+    settings = loaded(
+        file,
+        "",
+        {
+            "RAPPORT_COMPONENT__JID": "rapport.example.org",
+            "RAPPORT_COMPONENT__SECRET": "horse",
+            "RAPPORT_COMPONENT__SERVED_HOSTS__0": "example.org",
+            "RAPPORT_VIRTUAL__1__NODE": "help",
+            "RAPPORT_VIRTUAL__1__NAME": "Help Desk",
+            "RAPPORT_VIRTUAL__0__NODE": "shop",
+            "RAPPORT_VIRTUAL__0__NAME": "The Bookshop",
+            "RAPPORT_VIRTUAL__0__MEMBER__0__JID": "cat@example.org",
+            "RAPPORT_VIRTUAL__0__MEMBER__0__CAPACITY": "3",
+            "RAPPORT_VIRTUAL__0__MEMBER__0__ATTRIBUTES__LANGUAGE": "de, en",
+            "RAPPORT_HTTP__LISTEN": "127.0.0.1:8484",
+        },
+    )
+    assert settings.component.served_hosts == ("example.org",)
+    assert [virtual.node for virtual in settings.virtual] == ["shop", "help"]
+    (cat,) = settings.virtual[0].team
+    assert (cat.jid, cat.capacity, cat.attributes) == ("cat@example.org", 3, {"language": "de, en"})
+
+
+def test_the_environment_adds_to_what_the_file_lists(file: Path) -> None:
+    more = {"RAPPORT_VIRTUAL__1__NODE": "help", "RAPPORT_VIRTUAL__1__NAME": "Help", "RAPPORT_VIRTUAL__0__MEMBERS__1": "ben@x.org"}
+    settings = loaded(file, COMPONENT + SHOP + 'members = ["ann@x.org", "cat@x.org"]\n', more)
+    assert [virtual.node for virtual in settings.virtual] == ["shop", "help"]
+    assert settings.virtual[0].members == ("ann@x.org", "ben@x.org")
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "line"),
     [
@@ -250,7 +287,11 @@ def test_the_environment_wins_over_the_file(file: Path) -> None:
         ("RAPPORT_COMPONENT__PORT", "many", "RAPPORT_COMPONENT__PORT: component.port: input should be a valid integer"),
         ("RAPPORT_COMPONENT__SECRET", "", "RAPPORT_COMPONENT__SECRET: component.secret: it is empty"),
         ("RAPPORT_COMPONENT__JID", "a@@b", "RAPPORT_COMPONENT__JID: component.jid: 'a@@b' is no JID: it has more than one @"),
-        ("RAPPORT_VIRTUAL__1__NAME", "x", "RAPPORT_VIRTUAL__1__NAME: virtual: the file has no entry '1', counted from 0"),
+        ("RAPPORT_COMPONENT__SECRET__X", "x", "RAPPORT_COMPONENT__SECRET__X: component.secret.x: unknown key"),
+        ("RAPPORT_COMPONENT", "x", "RAPPORT_COMPONENT: component: it is a table"),
+        ("RAPPORT_VIRTUAL__2__NAME", "x", "RAPPORT_VIRTUAL__2__NAME: virtual[2].name: there is no such entry: they are counted from 0"),
+        ("RAPPORT_VIRTUAL__FIRST__NAME", "x", "RAPPORT_VIRTUAL__FIRST__NAME: virtual.first.name: unknown key"),
+        ("RAPPORT_STORAGE__URL", "postgresql://u:correct horse@h:x/d", "RAPPORT_STORAGE__URL: storage.url: it is 'sqlite:///FILE'"),
         ("RAPPORT_COMPONENT__ADMINS", "a@b,c", "RAPPORT_COMPONENT__ADMINS: component.admins[1]: 'c' has no local part"),
     ],
 )

@@ -214,6 +214,18 @@ async def test_a_database_that_cannot_be_reached_is_an_error_at_the_start(tmp_pa
         await Database.open("postgresql://postgres@127.0.0.1:1/none")
 
 
+async def test_what_is_no_database_is_an_error_at_the_start_and_left_as_it_is(tmp_path: Path, sqlite_url: str) -> None:
+    file = tmp_path / "rapport.db"
+    file.write_text("a list of what to buy")
+    file.chmod(0o644)
+    with pytest.raises(FileExistsError, match="no SQLite database"):
+        await Database.open(sqlite_url)
+    assert (file.read_text(), modes(tmp_path)) == ("a list of what to buy", {"rapport.db": 0o644})
+    file.write_bytes(b"SQLite format 3\0 and then something else")
+    with pytest.raises(ConnectionError, match="can't be used: file is not a database"):
+        await Database.open(sqlite_url)
+
+
 async def test_sqlite_files_are_for_their_owner_only(tmp_path: Path, sqlite_url: str) -> None:
     (tmp_path / "rapport.db").touch(0o644)
     database = await Database.open(sqlite_url)
