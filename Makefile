@@ -3,13 +3,15 @@
 setup:
 	@scripts/setup
 
-# Ends with pytest's summary.
+# Stories wait more than they compute. Ends with pytest's summary.
+TESTS = .venv/bin/python -m pytest -n 4 --dist worksteal
+
 test: lint
-	@.venv/bin/python -m pytest
+	@$(TESTS)
 
 # Every story on ejabberd: not all hold there yet (docs/ejabberd.md).
 test-ejabberd: setup
-	@.venv/bin/python -m pytest prosody-test --ignore=prosody-test/clients --server ejabberd
+	@$(TESTS) prosody-test --ignore=prosody-test/clients --server ejabberd
 
 lint: setup
 	@scripts/lint
