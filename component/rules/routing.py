@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from types import MappingProxyType
 
 from component.rules.distance import WITHIN, Place, chord, distance
@@ -265,6 +266,7 @@ def _fits(wanted: Attributes, declared: Attributes) -> bool:
     return fits
 
 
+@lru_cache(maxsize=1024)  # a team declares the same few values over and over
 def _meet(name: str, wanted: frozenset[str], declared: frozenset[str]) -> bool:
     if not wanted.isdisjoint(declared):
         return True
