@@ -38,6 +38,7 @@
 -define(NS_MDS, <<"urn:xmpp:mds:displayed:0">>).
 
 -define(COALESCE, 50).          %% ms in which changes of one user become one notice
+-define(SILENCE, 30).           %% s in which a living component says something: it pings when it hears nothing
 -define(FORGERY_LOG, 60000).    %% ms between two log lines about one forger
 -define(MEMORY, 10000).         %% ids of `once', and tapped remote messages, that are remembered
 -define(HISTORY_MAX, 1000).     %% entries of one page of history
@@ -326,7 +327,9 @@ component_send_packet({drop, _} = Acc) ->
     Acc;
 component_send_packet({Pkt, #{remote_server := Domain} = Stream} = Acc) ->
     case component() of
-        Domain -> {from_own_stream(Pkt, xmpp:get_from(Pkt), xmpp:get_to(Pkt)), Stream};
+        Domain ->
+            heard(self()),
+            {from_own_stream(Pkt, xmpp:get_from(Pkt), xmpp:get_to(Pkt)), Stream};
         _ -> Acc
     end;
 component_send_packet(Acc) ->
@@ -402,7 +405,13 @@ shown_as(_) -> throw(<<"as is no known presence">>).
 from_component(_Element, Stream, _Host, #state{refused = Stream} = State) ->
     State;
 from_component({hello, ?VERSION, Epoch, H}, Stream, Host, State) ->
-    hello(Epoch, H, Host, take_link(Stream, State));
+    case take_link(Stream, State) of
+        refused ->
+            ejabberd_service:send(Stream, xmpp:serr_conflict(<<"Rapport is connected already">>, <<"en">>)),
+            State;
+        State1 ->
+            hello(Epoch, H, Host, State1)
+    end;
 from_component({hello, Version, _, _}, Stream, Host, State) ->
     ?ERROR_MSG("Rapport speaks version '~ts' of the link, mod_rapport of ~ts version '~ts': refused",
                [Version, Host, ?VERSION]),
@@ -417,19 +426,27 @@ from_component(_Element, _Stream, _Host, State) ->
     %% Its hello got lost with a former process of ours: it has our <renew/>.
     State.
 
-%% The newest stream is the component's: an older one is half-open, or another Rapport.
+%% Whoever has the link keeps it, unless its stream is half-open.
 take_link(Stream, #state{link = Stream} = State) ->
     State;
-take_link(Stream, #state{link = Old} = State) ->
+take_link(Stream, #state{link = undefined} = State) ->
     monitor(process, Stream),
-    State1 = case Old of
-                 undefined ->
-                     State;
-                 _ ->
-                     ejabberd_service:send(Old, xmpp:serr_conflict(<<"Replaced by a new stream">>, <<"en">>)),
-                     link_lost(State)
-             end,
-    State1#state{link = Stream, greeted = []}.
+    ets:insert(rapport, {link, Stream, erlang:monotonic_time(second)}),
+    State#state{link = Stream, greeted = []};
+take_link(Stream, #state{link = Old} = State) ->
+    case erlang:monotonic_time(second) - ets:lookup_element(rapport, link, 3) of
+        Silent when Silent < ?SILENCE ->
+            refused;
+        _ ->
+            ejabberd_service:send(Old, xmpp:serr_conflict(<<"Replaced by a new stream">>, <<"en">>)),
+            take_link(Stream, link_lost(State))
+    end.
+
+heard(Stream) ->
+    case ets:lookup(rapport, link) of
+        [{link, Stream, _}] -> ets:update_element(rapport, link, {3, erlang:monotonic_time(second)});
+        _ -> false
+    end.
 
 hello(Epoch, H, Host, #state{link = Stream, greeted = Greeted, hosts = Hosts} = State) ->
     State1 = case State of
