@@ -47,14 +47,17 @@ class Own:
     async def presence(self, _address: Address, stanza: Element) -> None:
         """Rapport can stand in a roster: it is always there, and wants nobody's presence in return."""
         asked, sender = bare(stanza.get("to", "")), bare(stanza.get("from", ""))
-        if stanza.get("type") == "subscribe":
-            self._server.send(presence(asked, sender, kind="subscribed"))
-        if stanza.get("type") in ("subscribe", "probe"):
-            # Gajim shows what comes from a bare JID as offline; a domain has no resource.
-            resource = f"{asked}/rapport" if split(asked)[0] else asked
-            self._server.send(presence(resource, sender))
-        if stanza.get("type") == "unsubscribe":
-            self._server.send(presence(asked, sender, kind="unsubscribed"))
+        # Gajim shows what comes from a bare JID as offline; a domain has no resource.
+        resource = f"{asked}/rapport" if split(asked)[0] else asked
+        match stanza.get("type"):
+            case "subscribe":
+                self._server.send(presence(asked, sender, kind="subscribed"))
+                self._server.send(presence(resource, sender))
+            case "probe":
+                self._server.send(presence(resource, sender))
+            case "unsubscribe":
+                self._server.send(presence(resource, sender, kind="unavailable"))
+                self._server.send(presence(asked, sender, kind="unsubscribed"))
 
     async def _disco_info(self, iq: Element, _address: Address) -> Element:
         node = iq[0].get("node")

@@ -29,8 +29,8 @@ _QUOTES = str.maketrans("“”„‟", '""""')
 
 
 def command_line(message: Element) -> str | None:
-    """The text of a message that is to be answered; None for errors, headlines, receipts, delayed ones and whatever has no text."""
-    if message.get("type", "normal") not in ("chat", "normal") or any(message.find(delay) is not None for delay in _DELAYS):
+    """The text of a message of type chat or normal that is to be answered; None for receipts, delayed ones and whatever has no text."""
+    if any(message.find(delay) is not None for delay in _DELAYS):
         return None
     bodies = sorted(message.findall(_BODY), key=lambda body: _LANG in body.attrib)
     text = (bodies[0].text or "").strip() if bodies else ""

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 _MESSAGE, _PRESENCE, _IQ = (qualified(COMPONENT, name) for name in ("message", "presence", "iq"))
 _PRETENDED = ("{urn:xmpp:forward:0}", "{urn:xmpp:privilege:", "{urn:x-rapport:link:")
 """Payload that only a served host may send us."""
+_MESSAGE_TYPES = ("chat", "error", "groupchat", "headline")
 _SUBSCRIPTIONS = ("subscribe", "subscribed", "unsubscribe", "unsubscribed")
 
 
@@ -85,7 +86,9 @@ class Router:
             self._server.take_notice(host, element)
 
     def _message_or_presence(self, stanza: Element) -> None:
-        kind = stanza.get("type", "normal" if stanza.tag == _MESSAGE else "available")
+        kind = stanza.get("type", "available")
+        if stanza.tag == _MESSAGE and kind not in _MESSAGE_TYPES:
+            kind = "normal"  # RFC 6121, 5.2.2
         if kind == "groupchat":
             self._refuse(stanza, StanzaError("service-unavailable"))
         elif kind not in ("chat", "normal", *_SUBSCRIPTIONS):
