@@ -126,6 +126,7 @@ class App:
         self.faces.stop()
         await self.router.drain()
         await self.presence.drain()
+        await self.levels.drain()
         await self.virtual.drain()
         await self.server.handover.drain()
 
@@ -187,6 +188,7 @@ class App:
 
     def on_ready(self, host: str) -> None:
         self.presence.on_ready(host)
+        self.levels.on_ready(host)
         self.faces.on_ready()
         self.virtual.on_ready(host)
 
@@ -202,6 +204,7 @@ class App:
 
     def on_changed(self, user: str, what: str) -> None:
         self.presence.on_changed(user, what)
+        self.levels.on_changed(user, what)
         if what == "account":
             self.virtual.forget(user)
 

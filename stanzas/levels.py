@@ -1,5 +1,6 @@
 """S4's contact lists: the query for a level of them, the roster that answers, and contacts as links (docs/levels.md)."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -9,6 +10,7 @@ from stanzas.build import element
 from stanzas.namespaces import LEVELS, ROSTER, ROSTER_EXCHANGE, qualified
 from stanzas.rsm import PageRequest, page_request
 
+_WHOLE = re.compile(r"[+-]?[0-9]+")
 _LEVEL = qualified(LEVELS, "level")
 _NODE_ALLOWED = "!$()*+,;="
 """What RFC 5122, 2.2 lets a local part have in a URI, besides letters, digits and `-._~`."""
@@ -31,14 +33,18 @@ def contacts_query(query: Element) -> ContactsQuery:
     return ContactsQuery(level_of(asked), asked.get("label") or None, page_request(query))
 
 
+NO_LEVEL = 0
+"""What a number that is none of 1 to 5 means: nobody has it, so that it is open to nobody."""
+
+
 def level_of(asked: Element) -> int | None:
-    """The level that the attribute `n` names; None: it is not there. Raises ValueError if it is none of 1 to 5."""
+    """The level that the attribute `n` names, or NO_LEVEL; None: it is not there. Raises ValueError if it is no whole number."""
     text = asked.get("n")
     if text is None:
         return None
-    if text not in ("1", "2", "3", "4", "5"):
-        raise ValueError(f"n is none of 1 to 5: {text!r}")
-    return int(text)
+    if _WHOLE.fullmatch(text) is None:
+        raise ValueError(f"n is no whole number: {text!r}")
+    return int(text) if text in ("1", "2", "3", "4", "5") else NO_LEVEL
 
 
 @dataclass(frozen=True, slots=True)

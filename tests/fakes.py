@@ -101,6 +101,8 @@ class FakeServer:
     async def blocks(self, user: str) -> frozenset[str]:
         if not self.up:
             raise LinkDown(user)
+        if user not in self.rosters:
+            raise LookupError(user)
         return frozenset(self.blocked.get(user, ()))
 
     def send(self, stanza: Element, once: str | None = None) -> bool:

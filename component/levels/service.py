@@ -2,19 +2,24 @@
 
 Gather (roster, block list, scores, settings), decide (rules/levels.py, rules/doors.py), disclose or refuse. Nothing is kept that could
 grow stale: a level is worked out when somebody asks, with one query for all contacts.
+
+A refusal tells nothing by its time either. It leaves after a whole number of steps; and what takes longer than that, the roster of
+somebody with many contacts, is asked of the server before anybody waits for it, or not at all.
 """
 
 import asyncio
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from component.commands.model import Refused
+from component.lanes import Lanes
 from component.levels.store import Leveled, Look, RealName, Settings, Store
-from component.ports import Clock, Server
+from component.ports import Clock, LinkDown, Server
 from component.rules.doors import LEVELS, NOTHING, Door, Effect, effect, visible_of
 from component.rules.facts import Score
 from component.rules.levels import NO_LABELS, Closeness, Labels, Scale, balanced, closeness, level, score_at
@@ -23,7 +28,7 @@ from stanzas.jid import split
 from stanzas.levels import Listed
 from stanzas.vcards import Card
 
-STEP = 0.05
+STEP = 0.1
 """Seconds. A refusal leaves a whole number of steps after its question came, so that its time says nothing of its reason."""
 DAY = 86_400.0
 NOBODY = ""
@@ -96,14 +101,47 @@ class Levels:
         self._scale = scale
         self._served_hosts = frozenset(served_hosts)
         self._unlisted: frozenset[str] = frozenset()
+        self._open: set[str] = set()
+        """Users with something open (some may have closed it since): of whom a stranger can make us ask for the roster."""
+        self._cold: set[str] = set()
+        """Those of them whose roster is to be asked for."""
         self._waits = itertools.count()
+        self._lanes = Lanes("levels")
 
     async def open(self) -> None:
         self._unlisted = await self._store.unlisted()
+        self._open = set(await self._store.openers())
+
+    async def drain(self) -> None:
+        await self._lanes.drain()
+
+    def on_ready(self, host: str) -> None:
+        """The link of a served host is up: what was known of its rosters is forgotten."""
+        for user in self._open:
+            if split(user)[1] == host:
+                self._warm(user)
+
+    def on_changed(self, user: str, what: str) -> None:
+        """`what` of a local user changed (docs/link.md, 3)."""
+        if what == "roster" and user in self._open:
+            self._warm(user)
+
+    def _warm(self, user: str) -> None:
+        """Ask for the user's roster, those of many one after the other: the server keeps (ports.Server) what it answers."""
+
+        async def ask() -> None:
+            self._cold.discard(user)
+            with suppress(LinkDown, LookupError):  # whoever needs it is told
+                await self._server.roster(user)
+
+        if user not in self._cold:
+            self._cold.add(user)
+            self._lanes.put("rosters", ask)
 
     def forget(self, user: str) -> None:
         """The user's data is erased."""
         self._unlisted -= {user}
+        self._open.discard(user)
 
     def is_local(self, user: str) -> bool:
         return split(user)[1] in self._served_hosts
@@ -145,6 +183,9 @@ class Levels:
 
     async def open_door(self, user: str, door: Door, levels: frozenset[int], share_names: bool) -> None:
         await self._store.open(user, door, levels, share_names)
+        if levels:
+            self._open.add(user)
+            self._warm(user)
 
     async def set_real_name(self, user: str, name: RealName | None) -> None:
         """Raises store.Full."""
@@ -212,7 +253,11 @@ class Levels:
     async def writer(self, asker: str, user: str) -> Writer:
         """Under which name the asker may write to the user: the door is open, or it is an answer. Raises Refused and LinkDown."""
         began = self._clock.now()
-        settings, owner = await asyncio.gather(self._store.settings(asker), self._gather(user))
+
+        def can_be(owner: Settings) -> bool:
+            return bool(owner.open(Door.REAL_NAME)) or asker in owner.wrote_to
+
+        settings, owner = await asyncio.gather(self._store.settings(asker), self._gather(user, can_be))
         answers = asker in owner.settings.wrote_to and not is_blocked(owner.blocks, asker)
         if not answers and not self._visible(owner, asker, Door.REAL_NAME, None):
             await self._record(owner, Look(began, asker, Door.REAL_NAME, None, False))
@@ -234,13 +279,14 @@ class Levels:
         Raises Refused and LinkDown.
         """
         began = self._clock.now()
-        owner, blocks = await asyncio.gather(self._gather(user), self._blocks(to))
+        owner = await self._gather(user, lambda settings: bool(settings.open(Door.CONTACTS)))
         at = owner.level(to, self._scale)
         seen = at is not None and at in self._visible(owner, asker, Door.CONTACTS, None)
         await self._record(owner, Look(began, asker, Door.CONTACTS, None, seen))
         if not seen:
             await self._even(began)
             raise Refused
+        _exists, blocks = await self._of_server(to)
         return to not in self._unlisted and not is_blocked(blocks, asker) and not is_blocked(owner.blocks, to)
 
     async def take_introduction(self, asker: str, to: str) -> float | None:
@@ -263,8 +309,12 @@ class Levels:
         Without a level it takes a whole number of steps, whatever the reason. Raises LinkDown.
         """
         began = self._clock.now()
-        owner = await self._gather(user)
         may_choose = viewer is None or asker == user
+
+        def can_be(settings: Settings) -> bool:
+            return asker == user or (may_choose and bool(visible_of(settings.open(door), min(LEVELS), asked)))
+
+        owner = await self._gather(user, can_be)
         levels = self._visible(owner, viewer or asker, door, asked) if may_choose else NOTHING
         if asker != user:
             await self._record(owner, Look(began, asker, door, asked, bool(levels)))
@@ -274,7 +324,7 @@ class Levels:
 
     def _visible(self, owner: Owner, viewer: str, door: Door, asked: int | None) -> frozenset[int]:
         if viewer == owner.jid and owner.exists:
-            return frozenset(LEVELS) if asked is None else frozenset({asked})
+            return visible_of(frozenset(LEVELS), min(LEVELS), asked)
         return visible_of(owner.settings.open(door), owner.admits(viewer, self._scale), asked)
 
     async def _record(self, owner: Owner, look: Look) -> None:
@@ -287,29 +337,25 @@ class Levels:
         self._clock.alarm(f"levels refusal {next(self._waits)}", began + steps * STEP, passed.set)
         await passed.wait()
 
-    async def _gather(self, user: str) -> Owner:
-        (exists, roster, blocks), settings, scores = await asyncio.gather(
-            self._of_server(user), self._store.settings(user), self._scores(user)
-        )
+    async def _gather(self, user: str, can_be: Callable[[Settings], bool] = lambda _settings: True) -> Owner:
+        """`can_be`: whether these settings let anybody in; without, contacts are not asked for, and are nobody. Raises LinkDown."""
+        (exists, blocks), settings = await asyncio.gather(self._of_server(user), self._store.settings(user))
+        if not exists or not can_be(settings):
+            return Owner(user, exists, {}, blocks, settings, {})
+        try:
+            roster, scores = await asyncio.gather(self._server.roster(user), self._scores(user))
+        except LookupError:  # deleted just now
+            return Owner(user, False, {}, blocks, settings, {})
         return Owner(user, exists, roster, blocks, settings, scores)
 
-    async def _of_server(self, user: str) -> tuple[bool, Roster, frozenset[str]]:
+    async def _of_server(self, user: str) -> tuple[bool, frozenset[str]]:
+        """Whether the user exists, and whom they block: little to ask for. Of users of other servers nothing is known."""
         if not self.is_local(user):
-            return False, {}, frozenset()
+            return False, frozenset()
         try:
-            roster = await self._server.roster(user)
+            return True, await self._server.blocks(user)
         except LookupError:
-            return False, {}, await self._blocks(user)
-        return True, roster, await self._blocks(user)
-
-    async def _blocks(self, user: str) -> frozenset[str]:
-        """Whom the user blocks; of users of other servers, and those who don't exist, nothing is known."""
-        if not self.is_local(user):
-            return frozenset()
-        try:
-            return await self._server.blocks(user)
-        except LookupError:
-            return frozenset()
+            return False, frozenset()
 
     async def _scores(self, user: str) -> Mapping[str, float]:
         sent: dict[str, list[tuple[int, int]]] = defaultdict(list)

@@ -201,6 +201,11 @@ class Store:
         mine = and_(DOORS.c.owner == owner, DOORS.c.door == door.value)
         await self._replace(DOORS, mine, {"owner": owner, "door": door.value, "levels": written, "names": share_names})
 
+    async def openers(self) -> frozenset[str]:
+        """Whoever has a level of some door open."""
+        query = select(DOORS.c.owner).where(DOORS.c.levels != "")
+        return await self._database.read(lambda connection: frozenset(connection.scalars(query)))
+
     async def set_real_name(self, owner: str, domain: str, local: bool, name: RealName | None) -> None:
         """None removes it. Raises Full for users of other domains."""
         row = None

@@ -66,20 +66,33 @@ async def test_odd_jids_in_a_roster_are_listed_as_they_are(make_prosody, rapport
     await bob.expect(lambda each: "xmpp:news.example?roster" in (xml.body(each) or ""))
 
 
+def level(attributes: str) -> str:
+    return f"<query xmlns='{xml.ROSTER}'><level xmlns='{levels.LEVELS}' {attributes}/></query>"
+
+
 @pytest.mark.parametrize(
     ("query", "condition"),
     [
-        (levels.roster_query(6), "bad-request"),
-        (levels.files_query(0), "bad-request"),
-        (f"<query xmlns='{xml.ROSTER}'><level xmlns='{levels.LEVELS}' n='one'/></query>", "bad-request"),
+        (levels.roster_query(6), "forbidden"),
+        (levels.files_query(0), "forbidden"),
+        (level("n='-1'"), "forbidden"),
+        (level(f"n='{'9' * 30}'"), "forbidden"),
+        (level("n='one'"), "bad-request"),
+        (level("n=''"), "bad-request"),
+        (level("n='3.5'"), "bad-request"),
+        (f"<files xmlns='{levels.FILES}' n='x'/>", "bad-request"),
         (levels.roster_query(page="<max>many</max>"), "bad-request"),
+        (levels.roster_query(page="<max/>"), "bad-request"),
+        (levels.roster_query(page="<max>-1</max>"), "bad-request"),
+        (levels.roster_query(page="<index>0</index><after>x</after>"), "bad-request"),
+        (f"<query xmlns='{xml.ROSTER}'/><query xmlns='{xml.ROSTER}'/>", "bad-request"),
         (f"<query xmlns='{xml.DISCO_ITEMS}' node='levels/6'/>", "item-not-found"),
         (f"<query xmlns='{xml.DISCO_INFO}' node='nothing'/>", "item-not-found"),
         ("<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='urn:xmpp:omemo:2:devices'/></pubsub>", "item-not-found"),
         ("<ping xmlns='urn:xmpp:pong'/>", "service-unavailable"),
     ],
 )
-async def test_a_malformed_question_is_answered_alike_for_all(around_alice, query, condition):
+async def test_a_question_that_nobody_can_ask_is_answered_alike_for_all(around_alice, query, condition):
     s = await around_alice()
     await levels.open_door(s["alice"], "contacts", 5)
     answers = [
@@ -88,6 +101,17 @@ async def test_a_malformed_question_is_answered_alike_for_all(around_alice, quer
     ]
     assert len(set(answers)) == 1
     assert condition in answers[0]
+
+
+@pytest.mark.parametrize("payload", [levels.roster_query(5), f"<vCard xmlns='{levels.VCARD}'/>", levels.files_query(5)])
+async def test_nothing_of_a_face_can_be_set(around_alice, payload):
+    s = await around_alice()
+    answers = [
+        levels.same(await s[asker].iq("set", payload, levels.face(owner)))
+        for asker, owner in (("alice", ALICE), ("level1", ALICE), ("stranger", ALICE), ("stranger", "nobody@localhost"))
+    ]
+    assert len(set(answers)) == 1
+    assert "service-unavailable" in answers[0]
 
 
 async def test_a_face_can_stand_in_a_roster_and_shows_no_presence(around_alice):

@@ -17,6 +17,7 @@ from component.rules.doors import Door, Effect
 from component.rules.facts import Message
 from component.rules.levels import Labels, Scale
 from component.rules.rosters import Item, Subscription
+from stanzas.levels import NO_LEVEL
 from stanzas.vcards import Card
 from tests.fakes import FakeClock, FakeServer, item
 
@@ -135,6 +136,12 @@ class Counted:
         self.asked.append("settings")
         return await self._world.store.settings(user)
 
+    async def unlisted(self) -> object:
+        return await self._world.store.unlisted()
+
+    async def openers(self) -> object:
+        return await self._world.store.openers()
+
     async def record(self, owner: str, look: Any) -> None:
         self.asked.append("record")
         await self._world.store.record(owner, look)
@@ -158,20 +165,58 @@ async def refusing(world: World) -> None:
 
 
 @pytest.mark.parametrize(("asker", "user", "asked"), REFUSALS.values(), ids=REFUSALS.keys())
-async def test_every_refusal_asks_the_same_questions_and_takes_the_same_time(world: World, asker: str, user: str, asked: int) -> None:
+async def test_every_refusal_takes_the_same_time(world: World, asker: str, user: str, asked: int) -> None:
+    await refusing(world)
+    outcome, took = await world.ends(world.levels.contacts_of(asker, user, asked, None))
+    assert isinstance(outcome, Refused)
+    assert took == pytest.approx(STEP, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("user", "asked"),
+    [("nobody@example.org", 3), (BOB, 3), (ALICE, 4), (ALICE, NO_LEVEL)],
+    ids=["unknown", "nothing opened", "not open", "no level"],
+)
+async def test_where_nobody_is_let_in_the_contacts_are_not_even_asked_for(world: World, user: str, asked: int) -> None:
     await refusing(world)
     counted = Counted(world)
-    outcome, took = await world.ends(counted.levels.contacts_of(asker, user, asked, None))
+    outcome, _took = await world.ends(counted.levels.contacts_of(EVE, user, asked, None))
     assert isinstance(outcome, Refused)
-    assert sorted(counted.asked) == ["blocks", "record", "roster", "scores", "settings"]
-    assert took == pytest.approx(STEP, abs=1e-5)
+    assert sorted(counted.asked) == ["blocks", "record", "settings"]
+
+
+async def test_the_roster_of_one_who_has_something_open_is_known_before_anybody_asks(world: World) -> None:
+    counted = Counted(world)
+    await counted.levels.open()
+    counted.levels.on_ready("example.org")
+    counted.levels.on_changed(ALICE, "roster")
+    await counted.levels.drain()
+    assert counted.asked == []
+    await refusing(world)
+    again = Counted(world)
+    await again.levels.open()
+    for change in ("roster", "blocks", "roster"):
+        again.levels.on_changed(ALICE, change)
+    again.levels.on_ready("example.org")
+    again.levels.on_ready("elsewhere.example")
+    again.levels.on_changed(BOB, "roster")
+    await again.levels.drain()
+    assert again.asked == ["roster"], "once for all changes at once"
+    again.levels.forget(ALICE)
+    again.levels.on_ready("example.org")
+    await again.levels.drain()
+    assert again.asked == ["roster"]
+    world.server.up = False
+    await counted.levels.open()
+    counted.levels.on_ready("example.org")
+    await counted.levels.drain()
 
 
 async def test_a_decision_that_takes_longer_than_a_step_is_told_at_the_end_of_the_next_one(world: World) -> None:
     class Slow(FakeServer):
-        async def roster(self, user: str) -> Any:
+        async def blocks(self, user: str) -> Any:
             world.clock.run(1.3 * STEP)
-            return await super().roster(user)
+            return await super().blocks(user)
 
     world.server = Slow()
     outcome, took = await world.ends(world.build().contacts_of(BOB, ALICE, 3, None))

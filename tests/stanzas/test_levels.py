@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stanzas.levels import ContactsQuery, Listed, contacts_answer, contacts_query, exchange, roster_link
+from stanzas.levels import NO_LEVEL, ContactsQuery, Listed, contacts_answer, contacts_query, exchange, roster_link
 from stanzas.rsm import PageRequest, page_answer, page_request
 
 RSM = "http://jabber.org/protocol/rsm"
@@ -38,9 +38,14 @@ def test_a_query_asks_for_a_level_a_label_and_a_page(inner: str, expected: Conta
     assert contacts_query(query(inner)) == expected
 
 
-@pytest.mark.parametrize("n", ["0", "6", "-1", "3.0", "", " 3", "٣", "all"])
-def test_a_level_is_one_of_1_to_5(n: str) -> None:
-    with pytest.raises(ValueError, match="1 to 5"):
+@pytest.mark.parametrize("n", ["0", "6", "-1", "+3", "9" * 5000])
+def test_a_number_that_is_none_of_1_to_5_is_a_level_that_nobody_has(n: str) -> None:
+    assert contacts_query(query(level(f"n='{n}'"))) == ContactsQuery(NO_LEVEL)
+
+
+@pytest.mark.parametrize("n", ["3.0", "", " 3", "٣", "all"])
+def test_a_level_is_a_whole_number(n: str) -> None:
+    with pytest.raises(ValueError, match="n is no whole number"):
         contacts_query(query(level(f"n='{n}'")))
 
 
