@@ -55,8 +55,8 @@ class Command:
 def texts(command: Command, words: Sequence[str]) -> dict[str, list[str]]:
     """The values that the words give: `--field value`, `--field=value`, a lone `--field` for a boolean; again for the next of several.
 
-    Words without an option fill `action` first, then the other fields in their order. Values of a list of options may be joined
-    by commas. Raises Mistyped.
+    Words without an option fill `action` first, then the other fields in their order. Values of a list of options may follow each other,
+    or be joined by commas. Raises Mistyped.
     """
     given: dict[str, list[str]] = {}
     loose: list[str] = []
@@ -76,10 +76,13 @@ def texts(command: Command, words: Sequence[str]) -> dict[str, list[str]]:
             value = left.pop(0)
         given.setdefault(field.name, []).extend(_values(field, value))
     order = sorted((field for field in command.fields if field.name not in given), key=lambda field: field.name != ACTION)
-    if len(loose) > len(order):
-        raise Mistyped(f"{loose[len(order)]!r} is one word too many")
-    for word, field in zip(loose, order, strict=False):
-        given[field.name] = _values(field, word)
+    for field in order:
+        if loose:
+            given[field.name] = _values(field, loose.pop(0))
+        while loose and field.type == "list-multi" and loose[0] in field.options:
+            given[field.name] += _values(field, loose.pop(0))
+    if loose:
+        raise Mistyped(f"{loose[0]!r} is one word too many")
     return given
 
 

@@ -100,7 +100,11 @@ def written(hours: Hours) -> str:
 
 
 def _written_days(days: frozenset[int]) -> str:
-    return ",".join(_DAYS[day] for day in sorted(days))
+    written: list[str] = []
+    for first in sorted(day for day in days if day - 1 not in days):
+        last = next(day for day in range(first, 7) if day + 1 not in days)
+        written += [f"{_DAYS[first]}-{_DAYS[last]}"] if last > first + 1 else [_DAYS[day] for day in range(first, last + 1)]
+    return ",".join(written)
 
 
 def _clock(minutes: int) -> str:

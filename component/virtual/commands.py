@@ -1,7 +1,7 @@
 """S3's commands (spec/20-virtual.md, Commands).
 
 A form can't show the present settings of a virtual user before it is known which one is meant: what `edit` leaves out is unchanged, and
-`none`, or `0s` for a duration, empties what may be empty.
+`none` (`off` for `answer_within`) empties what may be empty.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,6 +28,7 @@ LARGEST_CAPACITY = 10_000
 MOST_ROWS = 500
 """Rows of a table: more would not fit into a stanza."""
 NONE = "none"
+OFF = ("off", NONE, "0", "0s")
 _ACTIONS = [(action, action) for action in ("list", "add", "edit", "remove")]
 _POLICIES = [(name, name) for name in POLICIES]
 _SHOWS = [(show.value, show.value) for show in AVAILABLE_SHOWS]
@@ -67,7 +68,7 @@ def commands(virtual: Virtual) -> Sequence[Command]:
             may=admins,
             words=("virtual", "policy"),
             usage="virtual-policy VIRTUAL [POLICY…] [try_customer=JID]",
-            help="Sets by which policies, in their order, a sub-user is chosen; with try_customer it only says who would be, and why.",
+            help="Says by which policies, in order, a sub-user is chosen. With try_customer it changes nothing, but says who would be.",
             examples=("virtual-policy shop latest nearest least-load", "virtual-policy shop try_customer=cat@example.org"),
         ),
         Command(
@@ -136,7 +137,7 @@ class _Admin:
             Field("when_offline", "When nobody is available", Type.CHOICE, options=_WHEN_OFFLINE),
             Field("history_expiry", "A customer comes back to the same person for", Type.DURATION, least=1.0, most=LONGEST),
             Field("absence_grace", "One who went away is waited for", Type.DURATION, least=0.0, most=LONGEST),
-            Field("answer_within", "An unanswered customer goes on after (0s: never)", Type.DURATION, least=0.0, most=LONGEST),
+            Field("answer_within", "An unanswered customer goes on after (off: never)", help="5m"),
             Field("auto_pause", "Pause who let so many customers go by (0: never)", Type.WHOLE, least=0, most=1_000_000),
             Field("available_shows", "Available while", Type.CHOICES, options=_SHOWS),
         )
@@ -217,7 +218,9 @@ class _Admin:
         team = self._virtual.teams[given["virtual"]]
         if given["try_customer"] is not None:
             customer = bare(given["try_customer"])
-            choice = await self._virtual.try_customer(team, customer)
+            if not split(customer)[0]:
+                raise BadField("try_customer", f"{customer} is nobody's JID: it has no @")
+            choice = await self._virtual.try_customer(team, customer, given["policy"] or team.settings.policy)
             rows = [Row(jid, reason(why)) for jid, why in sorted(choice.considered.items())]
             return Answer(f"{customer}: {explain(team, replace(choice, considered={}))}", rows)
         if given["policy"]:
@@ -354,14 +357,24 @@ def _changed(user: VirtualUser, given: Values) -> VirtualUser:
         if given[key] is not None:
             changes[key] = given[key]
     if given["answer_within"] is not None:
-        if 0 < given["answer_within"] < 1:
-            raise BadField("answer_within", f"it is 0s (never), or between 1s and {durations.format(LONGEST)}")
-        changes["answer_within"] = given["answer_within"] or None
+        changes["answer_within"] = _answer_within(given["answer_within"])
     if given["when_offline"] is not None:
         changes["when_offline"] = WhenOffline(given["when_offline"])
     if given["available_shows"]:
         changes["available_shows"] = tuple(Show(show) for show in given["available_shows"])
     return replace(user, **changes)
+
+
+def _answer_within(text: str) -> float | None:
+    if text.strip().lower() in OFF:
+        return None
+    try:
+        seconds = durations.parse(text)
+    except ValueError as error:
+        raise BadField("answer_within", f"{error}; or off") from None
+    if not 1 <= seconds <= LONGEST:
+        raise BadField("answer_within", f"it is between 1s and {durations.format(LONGEST)}, or off")
+    return seconds
 
 
 def _profile(profile: Profile, given: Values) -> Profile:

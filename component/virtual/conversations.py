@@ -192,8 +192,15 @@ class Conversations:
     def records(self, team: Team, customer: str) -> Mapping[str, float]:
         return self._records.get((team.node, customer), {})
 
-    def ask(self, team: Team, customer: str, delivery: Delivery | None = None, passed_by: Iterable[str] = ()) -> Choice:
-        """Who would get a conversation of this customer now. Changes nothing."""
+    def ask(
+        self,
+        team: Team,
+        customer: str,
+        delivery: Delivery | None = None,
+        passed_by: Iterable[str] = (),
+        policies: Sequence[str] | None = None,
+    ) -> Choice:
+        """Who would get a conversation of this customer now, by these policies (None: the team's). Changes nothing."""
         now = self._clock.now()
         person = self._profiles.of(customer)
         declared = self.declared.get(customer)
@@ -211,17 +218,17 @@ class Conversations:
             frozenset([*passed_by, *(delivery.tried if delivery else ()), *(jid for jid in team.subs if bare(jid) == customer)]),
             self._draw(),
         )
-        return choose(call, team.members(), team.settings.policy)
+        return choose(call, team.members(), team.settings.policy if policies is None else policies)
 
-    def would_get(self, team: Team, customer: str) -> Choice:
-        """Who would get this customer's next message, and why. Changes nothing."""
+    def would_get(self, team: Team, customer: str, policies: Sequence[str]) -> Choice:
+        """Who would get this customer's next message, by these policies, and why. Changes nothing."""
         conversation = self.of(team, customer)
         if conversation is not None:
             sub = team.subs.get(conversation.member or "")
             stays = self._standing(team, conversation)
             if sub is not None and stays.step is not Step.CHOOSE:
                 return Choice(sub.jid, "same sub-user" if stays.step is Step.KEEP else "waited for", {})
-        return self.ask(team, customer)
+        return self.ask(team, customer, policies=policies)
 
     # --- from the customer ---
 

@@ -384,11 +384,11 @@ class Virtual:
         if paused is Paused.NO:
             self.conversations.go_on(team)
 
-    async def try_customer(self, team: Team, customer: str) -> Choice:
-        """Who would get this customer's message now. Changes nothing."""
+    async def try_customer(self, team: Team, customer: str, policies: Sequence[str]) -> Choice:
+        """Who would get this customer's message now, by these policies. Changes nothing."""
         if not self.profiles.is_known(customer):
-            await self.profiles.ask(customer, self._user(team), team.settings.policy)
-        return self.conversations.would_get(team, customer)
+            await self.profiles.ask(customer, self._user(team), policies)
+        return self.conversations.would_get(team, customer, policies)
 
     # --- what its parts tell each other ---
 

@@ -42,12 +42,16 @@ async def test_an_admin_adds_a_virtual_user_and_its_team_while_it_runs(shop: Ope
         ("virtual-users", {"action": "remove", "node": "shop"}, "node"),
         ("virtual-users", {"action": "edit", "node": "nope"}, "node"),
         ("virtual-users", {"action": "edit", "node": "shop", "history_expiry": "soon"}, "history_expiry"),
+        ("virtual-users", {"action": "edit", "node": "shop", "answer_within": "soon"}, "answer_within"),
+        ("virtual-users", {"action": "edit", "node": "shop", "answer_within": "100d"}, "answer_within"),
         ("virtual-members", {"virtual": "shop", "action": "add", "member": "ann@localhost"}, "member"),
         ("virtual-members", {"virtual": "shop", "action": "edit", "member": "cid@localhost"}, "member"),
         ("virtual-members", {"virtual": "shop", "action": "edit", "member": "ann@localhost", "hours": "always"}, "hours"),
         ("virtual-members", {"virtual": "shop", "action": "edit", "member": "ann@localhost", "lat": "10"}, "lon"),
         ("virtual-members", {"virtual": "shop", "action": "edit", "member": "ann@localhost", "attributes": ["german"]}, "attributes"),
         ("virtual-policy", {"virtual": "shop", "policy": ["luck"]}, "policy"),
+        ("virtual-policy", {"virtual": "shop", "policy": ["random"], "try_customer": "latest"}, "try_customer"),
+        ("transfer", {"virtual": "shop", "customer": "cat@localhost", "to": "ann@localhost"}, "customer"),
     ],
 )
 async def test_a_wrong_value_comes_back_with_the_field_named(shop: Open, node: str, values: commands.Values, named: str) -> None:
@@ -83,6 +87,8 @@ async def test_policies_are_changed_live_and_tried_without_any_change(shop: Open
         tried = await commands.run(admin, "virtual-policy", {"virtual": "shop", "try_customer": "cat@localhost"})
         assert "ann@localhost" in tried.text
         assert ("ben@localhost", "jid preferred another") in tried.rows
+    by_others = {"virtual": "shop", "policy": ["nearest", "random"], "try_customer": "cat@localhost"}
+    assert "by random" in (await commands.run(admin, "virtual-policy", by_others)).text
     assert "round-robin, latest" in (await commands.run(admin, "virtual-policy", {"virtual": "shop"})).text
     assert (await commands.run(admin, "conversations", {"virtual": "shop"})).rows == []
 
@@ -104,6 +110,45 @@ async def test_a_member_sees_and_hands_over_conversations_and_pauses(shop: Open)
     await scene.says("dan", "hello")
     await scene.gets("ben", "dan", "hello")
     await commands.run(ann, "pause", {"paused": False})
+
+
+async def test_an_admin_sees_who_waits_and_hands_over(shop: Open) -> None:
+    scene = await shop("ann", "ben", absence_grace="0s")
+    admin = await scene.enter("admin")
+    await scene.enter("cat", "dan")
+    for body in ("one", "two"):
+        await scene.says("cat", body)
+    await scene["cat"].until(lambda: scene["cat"].bodies(SHOP), what="cat is told to wait")
+    await scene.settled("cat")
+    ((customer, waits),) = (await commands.run(admin, "conversations", {"virtual": "shop"})).rows
+    assert customer == "cat@localhost"
+    assert waits.startswith("nobody, since ")
+    assert waits.endswith(", waiting 2")
+    await scene.enter("ann", "ben")
+    await scene.gets("ann", "cat", "one", "two")
+    for to in ("dan@localhost", "ann@localhost"):
+        form = await commands.execute(admin, "transfer")
+        refused = await commands.submit(admin, form, {"virtual": "shop", "customer": "cat@localhost", "to": to})
+        assert refused.status == "executing"
+    handed = await commands.run(admin, "transfer", {"virtual": "shop", "customer": "cat@localhost", "to": "ben@localhost"})
+    assert "cat@localhost is handed to ben@localhost" in handed.text
+    await scene.says("cat", "three")
+    await scene.gets("ben", "cat", "three")
+
+
+async def test_what_may_be_empty_is_emptied(shop: Open) -> None:
+    scene = await shop(member=[{"jid": "ann@localhost", "hours": "Mon-Fri 09:00-17:00 UTC", "attributes": {"level": "senior"}}])
+    admin = await scene.enter("admin")
+    edit = {"action": "edit", "node": "shop"}
+    assert "answer within 5m" in (await commands.run(admin, "virtual-users", {**edit, "answer_within": "5m"})).text
+    assert "answer within 5m" in (await commands.run(admin, "virtual-users", {**edit, "name": "The Library"})).text
+    assert "answer at any time" in (await commands.run(admin, "virtual-users", {**edit, "answer_within": "off"})).text
+    ann = {"virtual": "shop", "action": "edit", "member": "ann@localhost"}
+    kept = await commands.run(admin, "virtual-members", {**ann, "capacity": "2"})
+    assert "Mon-Fri 09:00-17:00 UTC" in kept.text
+    assert "level=senior" in kept.text
+    emptied = await commands.run(admin, "virtual-members", {**ann, "hours": "none", "attributes": ["none"]})
+    assert emptied.rows == [("ann@localhost", "not available, 0 of 2 conversations")]
 
 
 async def test_others_see_none_of_these_commands(shop: Open) -> None:
@@ -129,6 +174,11 @@ async def test_the_same_by_chat_and_at_the_command_line(shop: Open) -> None:
     changed = await scene.rapport.cli("admin", "virtual-policy", "--virtual", "help", "--policy", "random")
     assert changed.returncode == 0, changed.stdout + changed.stderr
     assert "random" in changed.stdout
+    for words in (["help", "random", "latest"], ["--virtual", "help", "--policy", "random,latest"]):
+        ordered = await scene.rapport.cli("admin", "virtual-policy", *words)
+        assert "help chooses by random, latest." in ordered.stdout, ordered.stderr
+    tried = await scene.rapport.cli("admin", "virtual-policy", "help", "--try-customer", "cat@localhost")
+    assert "Nobody can take it." in tried.stdout
     usage = await scene.rapport.cli("admin", "virtual-members", "--help")
     assert usage.returncode == 0
     assert "--capacity" in usage.stdout

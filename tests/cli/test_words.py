@@ -35,6 +35,17 @@ USERS = Command(
         (["--when-offline", "bounce"], {"when_offline": ["bounce"]}),
         (["--when_offline", "bounce"], {"when_offline": ["bounce"]}),
         (["--available-shows", "online,chat", "--available-shows", "away"], {"available_shows": ["online", "chat", "away"]}),
+        (
+            ["edit", "shop", "Shop", "queue", "away", "online", "level=senior"],
+            {
+                "action": ["edit"],
+                "node": ["shop"],
+                "name": ["Shop"],
+                "when_offline": ["queue"],
+                "available_shows": ["away", "online"],
+                "attributes": ["level=senior"],
+            },
+        ),
         (["--attributes", "language=de, en", "--attributes", "level=senior"], {"attributes": ["language=de, en", "level=senior"]}),
         (["--paused", "--node", "shop"], {"paused": ["true"], "node": ["shop"]}),
         (["--paused", "no"], {"paused": ["no"]}),

@@ -113,3 +113,17 @@ def test_each_instant_is_on_one_day_of_the_week(zone: str, instant: float) -> No
 @pytest.mark.parametrize("text", [OFFICE, NIGHT, "Mon 00:00-24:00 UTC", "Mon 22:00-00:00 UTC", "mon,WED 9:00-10:00 UTC;"])
 def test_hours_are_written_as_they_are_read(text: str) -> None:
     assert hours.parse(hours.written(hours.parse(text))) == hours.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("days", "written"),
+    [
+        ("Fri,Mon-Thu", "Mon-Fri"),
+        ("Mon,Tue", "Mon,Tue"),
+        ("Sat-Mon,Wed", "Mon,Wed,Sat,Sun"),
+        ("Mon-Sun", "Mon-Sun"),
+        ("Tue,Thu-Sat", "Tue,Thu-Sat"),
+    ],
+)
+def test_days_are_written_as_people_write_them(days: str, written: str) -> None:
+    assert hours.written(hours.parse(f"{days} 09:00-17:00 UTC")) == f"{written} 09:00-17:00 UTC"
