@@ -17,6 +17,7 @@ from component.commands.explain import Explain
 from component.commands.model import Answer, Asker, BadField
 from component.commands.registry import Registry
 from component.commands.users import commands as user_commands
+from component.delivery import Delivery
 from component.ledger.engine import Database, DatabaseTooNew
 from component.ledger.erase import Records
 from component.ledger.facts import Ledger
@@ -76,7 +77,8 @@ class App:
         )
         scale = Scale(settings.levels.half_life, settings.levels.thresholds, Balance(settings.levels.balance))
         self.levels = Levels(self.server, ledger, LevelsStore(database), self.clock, scale, component.served_hosts)
-        self.faces = Faces(component.jid, self.server, self.levels)
+        self.delivery = Delivery(self.server)
+        self.faces = Faces(component.jid, self.server, self.levels, self.delivery)
         self.virtual = Virtual(
             component.jid,
             component.served_hosts,
@@ -105,13 +107,14 @@ class App:
                 self.explain.command(),
             ]
         )
-        own = Own(component.jid, self.server, Adhoc(self.registry, now), Chat(self.registry), self.asker, self._items)
+        chat = Chat(self.registry)
+        own = Own(component.jid, self.server, self.delivery, Adhoc(self.registry, now), chat, self.asker, self._items)
         handlers: Mapping[type, Handler] = {
             addresses.Own: own,
             addresses.Face: self.faces,
             **dict.fromkeys((addresses.Virtual, addresses.Conversation), self.virtual),
         }
-        self.router = Router(component.jid, self.server, queue, self._address, handlers, now)
+        self.router = Router(component.jid, self.server, queue, self.delivery, self._address, handlers, now)
         hooks = Hooks(self.checks, self._explain, self.importer.run)
         self.control = Control(component.control_socket, self.registry, self._typed_asker, hooks)
 
@@ -123,7 +126,7 @@ class App:
 
     async def drain(self) -> None:
         """Let what has begun end, and store what was handed over."""
-        self.faces.stop()
+        self.delivery.stop()
         await self.router.drain()
         await self.presence.drain()
         await self.levels.drain()
@@ -189,10 +192,11 @@ class App:
     def on_ready(self, host: str) -> None:
         self.presence.on_ready(host)
         self.levels.on_ready(host)
-        self.faces.on_ready()
+        self.delivery.on_link()
         self.virtual.on_ready(host)
 
     def on_refused(self, host: str) -> None:
+        self.delivery.on_link()
         self.virtual.on_ready(host)
 
     def on_down(self) -> None:

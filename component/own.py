@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element
 from component.commands.adhoc import Adhoc
 from component.commands.chat import Chat, command_line
 from component.commands.model import Asker
+from component.delivery import Delivery
 from component.ports import IqAnswer, Queued, Server
 from component.rules.addresses import Address
 from stanzas.build import element, message, presence
@@ -22,8 +23,11 @@ FEATURES = (ADHOC, DISCO_INFO, DISCO_ITEMS, VERSION, PING)
 class Own:
     """The handler (ports.Handler) of Rapport's own addresses."""
 
-    def __init__(self, jid: str, server: Server, adhoc: Adhoc, chat: Chat, who: Callable[[str], Asker], items: Items) -> None:
-        self._jid, self._server, self._adhoc, self._chat, self._who, self._items = jid, server, adhoc, chat, who, items
+    def __init__(
+        self, jid: str, server: Server, delivery: Delivery, adhoc: Adhoc, chat: Chat, who: Callable[[str], Asker], items: Items
+    ) -> None:
+        self._jid, self._server, self._delivery = jid, server, delivery
+        self._adhoc, self._chat, self._who, self._items = adhoc, chat, who, items
         self.iqs: dict[tuple[str, str], IqAnswer] = {
             ("get", qualified(DISCO_INFO, "query")): self._disco_info,
             ("get", qualified(DISCO_ITEMS, "query")): self._disco_items,
@@ -38,7 +42,8 @@ class Own:
         line = command_line(stanza)
         if line is not None:
             answer = await self._chat.answer(self._who(stanza.get("from", "")), line)
-            self._server.send(message(bare(stanza.get("to", "")), stanza.get("from", ""), answer), once=f"{queued.id}:answer")
+            reply = message(bare(stanza.get("to", "")), stanza.get("from", ""), answer)
+            await self._delivery.deliver(reply, f"{queued.id}:answer")
         return True
 
     async def other_message(self, _address: Address, _stanza: Element) -> None:

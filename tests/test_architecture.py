@@ -21,11 +21,12 @@ MAY_IMPORT = {
     "component.lanes": set(),
     "config": {"stanzas", "component.rules"},
     "component.ports": {"component.rules"},
+    "component.delivery": {"component.ports"},
     "component.ledger": BELOW,
     "component.commands": BELOW | {"component.ports", "component.checks"},
 }
 """By part (a package of component, or another top-level package); what is not named here is a capability, `link`, `web` or the like."""
-SIDE_BY_SIDE = BELOW | {f"component.{name}" for name in ("ledger", "commands", "ports", "checks", "clock", "lanes")}
+SIDE_BY_SIDE = BELOW | {f"component.{name}" for name in ("ledger", "commands", "ports", "checks", "clock", "delivery", "lanes")}
 """What a capability, `link` and `web` may import: not each other."""
 
 DOORS = frozenset(

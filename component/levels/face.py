@@ -3,11 +3,10 @@
 To one's own face one shares files; to somebody else's one writes under one's real name.
 """
 
-import asyncio
 from collections.abc import Mapping
-from copy import copy
 from xml.etree.ElementTree import Element
 
+from component.delivery import Delivery
 from component.levels.iq import iqs
 from component.levels.relay import naming, relayed, returned, says_something
 from component.levels.service import Levels
@@ -18,8 +17,6 @@ from stanzas.build import message, presence
 from stanzas.files import SharedFile, shared_files
 from stanzas.jid import bare, split
 
-LINK_WITHIN = 30.0
-"""Seconds that a message waits for the link when the server is there without it; no longer than the server itself would keep it."""
 NAME_YOURSELF = (
     "Your message was not delivered: here people talk under their real names, and you have set none yet. "
     "Set it with the command `real-name` of {rapport}, and write again."
@@ -27,43 +24,24 @@ NAME_YOURSELF = (
 OWN_FACE = "This is your own public face. Send a file here to share it with the contacts for whom `open` opens files."
 
 
-class _Stopping(Exception):
-    """Rapport ends."""
-
-
 class Faces:
-    """The handler (ports.Handler) of all faces. `jid` is the component's domain, `link_within` seconds."""
+    """The handler (ports.Handler) of all faces. `jid` is the component's domain."""
 
-    def __init__(self, jid: str, server: Server, levels: Levels, link_within: float = LINK_WITHIN) -> None:
+    def __init__(self, jid: str, server: Server, levels: Levels, delivery: Delivery) -> None:
         self._jid = jid
         self._server = server
         self._levels = levels
-        self._link_within = link_within
-        self._next_link = asyncio.Event()
-        self._stopping = False
+        self._delivery = delivery
         self.iqs: Mapping[tuple[str, str], IqAnswer] = iqs(levels)
 
-    def on_ready(self) -> None:
-        """The link of a served host is up."""
-        self._next_link.set()
-        self._next_link = asyncio.Event()
-
-    def stop(self) -> None:
-        """Wait for no link any more: what waits stays in the queue, and goes on after the next start."""
-        self._stopping = True
-        self._next_link.set()
-
     async def message(self, address: Address, queued: Queued) -> bool:
-        """Returns once the server has the message: one with which the stream broke is sent again when it is back."""
+        """Returns once the server has the message."""
         sender, user = bare(queued.stanza.get("from", "")), _owner(address)
-        try:
-            await self._wait_for_link(user)
-            if sender == user and self._levels.is_local(user):
-                await self._own(user, queued)
-            else:
-                await self._pass_on(sender, user, queued)
-        except _Stopping:
-            return False
+        await self._wait_for_link(user)
+        if sender == user and self._levels.is_local(user):
+            await self._own(user, queued)
+        else:
+            await self._pass_on(sender, user, queued)
         return True
 
     async def _own(self, user: str, queued: Queued) -> None:
@@ -88,37 +66,17 @@ class Faces:
         address = self._face(sender)
         if speaks and await self._levels.wrote(sender, user):
             self._server.send(naming(address, user, name), once=f"{queued.id}:naming")
-        await self._deliver(relayed(queued.stanza, address, user, name if speaks else ""), f"{queued.id}:message")
+        await self._delivery.deliver(relayed(queued.stanza, address, user, name if speaks else ""), f"{queued.id}:message")
 
     async def _answer(self, queued: Queued, text: str) -> None:
         asked = queued.stanza
-        await self._deliver(message(bare(asked.get("to", "")), asked.get("from", ""), text), f"{queued.id}:answer")
-
-    async def _deliver(self, stanza: Element, once: str) -> None:
-        while True:
-            link = self._next_link
-            sent = self._server.send(copy(stanza), once)  # what is sent gets an element more
-            if await self._server.confirmed():
-                break
-            await self._comes(link)
-        if not sent:
-            raise StanzaError("resource-constraint", "the message is too large")
+        await self._delivery.deliver(message(bare(asked.get("to", "")), asked.get("from", ""), text), f"{queued.id}:answer")
 
     async def _wait_for_link(self, user: str) -> None:
         """Raises LinkDown if the server is there, but the link of the user's host does not come."""
         while not self._levels.is_linked(user):
-            if not await self._comes(self._next_link) and await self._server.confirmed():
+            if not await self._delivery.link_comes():
                 raise LinkDown(split(user)[1])
-
-    async def _comes(self, link: asyncio.Event) -> bool:
-        """Wait for it; False: it did not come in time. Raises _Stopping."""
-        try:
-            await asyncio.wait_for(link.wait(), self._link_within)
-        except TimeoutError:
-            return False
-        if self._stopping:
-            raise _Stopping
-        return True
 
     async def other_message(self, address: Address, stanza: Element) -> None:
         """An error goes back to whoever wrote what could not be delivered; headlines are for nobody."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from xml.etree.ElementTree import Element, fromstring
 
 from component.commands.model import Refused
+from component.delivery import Delivery, Stopping
 from component.lanes import Lanes
 from component.ledger.mark import Handed
 from component.ledger.queue import Queue
@@ -35,6 +36,7 @@ class Router:
         jid: str,
         server: Link,
         queue: Queue,
+        delivery: Delivery,
         parse: Callable[[str], Address | None],
         handlers: Mapping[type, Handler],
         now: Callable[[], float],
@@ -42,6 +44,7 @@ class Router:
         self._jid = jid
         self._server = server
         self._queue = queue
+        self._delivery = delivery
         self._parse = parse
         self._handlers = handlers
         self._now = now
@@ -115,12 +118,16 @@ class Router:
     async def _handled(self, stanza: Element, queued: Queued) -> bool:
         """Whether the stanza is dealt with. A sender's mistake is answered, and deals with it."""
         try:
-            address, handler = self._find(stanza)
-            if stanza.tag == _MESSAGE:
-                return await handler.message(address, queued)
-            await handler.presence(address, stanza)
-        except (StanzaError, Refused, LinkDown) as error:
-            self._refuse(stanza, error)
+            try:
+                address, handler = self._find(stanza)
+                if stanza.tag == _MESSAGE:
+                    return await handler.message(address, queued)
+                await handler.presence(address, stanza)
+            except (StanzaError, Refused, LinkDown) as error:
+                if (refusal := _refusal(stanza, error)) is not None:
+                    await self._delivery.deliver(refusal, f"{queued.id}:refused")
+        except Stopping:
+            return False
         return True
 
     async def _pass(self, stanza: Element) -> None:
@@ -166,17 +173,22 @@ class Router:
         return address, handler
 
     def _refuse(self, stanza: Element, error: Exception) -> None:
-        """The one place where a refusal becomes a stanza. Never to an error or a result; presence is not answered at all."""
-        if stanza.tag == _PRESENCE or not may_be_answered(stanza):
-            return
-        match error:
-            case StanzaError():
-                reply = error_reply(stanza, error.condition, error.kind, error.text or None, error.app)
-            case Refused():
-                reply = error_reply(stanza, "forbidden")
-            case _:
-                reply = error_reply(stanza, "recipient-unavailable")
-        self._server.send(reply)
+        """Refuse what is not kept: nobody waits for the answer when the stream is down."""
+        if (refusal := _refusal(stanza, error)) is not None:
+            self._server.send(refusal)
+
+
+def _refusal(stanza: Element, error: Exception) -> Element | None:
+    """The one place where a refusal becomes a stanza. None: an error, a result or a presence, which are not answered."""
+    if stanza.tag == _PRESENCE or not may_be_answered(stanza):
+        return None
+    match error:
+        case StanzaError():
+            return error_reply(stanza, error.condition, error.kind, error.text or None, error.app)
+        case Refused():
+            return error_reply(stanza, "forbidden")
+        case _:
+            return error_reply(stanza, "recipient-unavailable")
 
 
 def _lane(stanza: Element) -> str:

@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element, fromstring
 import pytest
 from rig.wait import until
 
+from component.delivery import Delivery, Stopping
 from component.ledger.engine import Database
 from component.ledger.facts import Ledger
 from component.levels.face import Faces
@@ -29,7 +30,8 @@ class World:
         self.server = FakeServer(rosters={ALICE: {BOB: item(BOB)}, BOB: {ALICE: item(ALICE)}})
         self.store = Store(database)
         self.levels = Levels(self.server, ledger, self.store, FakeClock(), Scale(), ["example.org"])
-        self.faces = Faces("rapport.example.org", self.server, self.levels, link_within=0.2)
+        self.delivery = Delivery(self.server, link_within=0.2)
+        self.faces = Faces("rapport.example.org", self.server, self.levels, self.delivery)
 
     async def prepare(self) -> None:
         for user, name in ((ALICE, "Alice Liddell"), (BOB, "Bob the Builder")):
@@ -87,10 +89,11 @@ async def test_a_message_with_which_the_stream_breaks_is_sent_again_when_it_is_b
             return self.unconfirmed < 0
 
     world.server = Breaks(rosters=world.server.rosters)
-    faces = Faces("rapport.example.org", world.server, world.levels, link_within=30)
+    delivery = Delivery(world.server)
+    faces = Faces("rapport.example.org", world.server, world.levels, delivery)
     passing = asyncio.create_task(faces.message(Face(ALICE), queued()))
     await until(lambda: world.sent() == [DELIVERED])
-    faces.on_ready()
+    delivery.on_link()
     assert await passing
     assert world.sent() == [DELIVERED, DELIVERED]
 
@@ -101,7 +104,7 @@ async def test_a_message_waits_for_the_link(world: World) -> None:
     await asyncio.wait({passing}, timeout=0.5)
     assert not passing.done(), "the stream is down: nobody could be told"
     world.server.up = True
-    world.faces.on_ready()
+    world.delivery.on_link()
     assert await passing
     assert world.sent() == [DELIVERED]
 
@@ -114,15 +117,16 @@ async def test_a_message_is_returned_if_the_server_is_there_and_the_link_does_no
     server = WithoutModule()
     levels = Levels(server, None, world.store, FakeClock(), Scale(), ["example.org"])  # type: ignore[arg-type]  # asked for nothing
     with pytest.raises(LinkDown):
-        await Faces("rapport.example.org", server, levels, link_within=0.05).message(Face(ALICE), queued())
+        await Faces("rapport.example.org", server, levels, Delivery(server, link_within=0.05)).message(Face(ALICE), queued())
 
 
 async def test_what_waits_when_rapport_ends_stays_in_the_queue(world: World) -> None:
     world.server.up = False
     passing = asyncio.create_task(world.faces.message(Face(ALICE), queued()))
     await asyncio.wait({passing}, timeout=0.05)
-    world.faces.stop()
-    assert await passing is False
+    world.delivery.stop()
+    with pytest.raises(Stopping):
+        await passing
 
 
 async def test_a_message_too_large_for_the_server_is_returned(world: World) -> None:
@@ -130,7 +134,8 @@ async def test_a_message_too_large_for_the_server_is_returned(world: World) -> N
         def send(self, stanza: Element, once: str | None = None) -> bool:
             return False
 
-    faces = Faces("rapport.example.org", Small(), world.levels)
+    small = Small()
+    faces = Faces("rapport.example.org", small, world.levels, Delivery(small))
     with pytest.raises(StanzaError, match="resource-constraint"):
         await faces.message(Face(ALICE), queued())
 
