@@ -9,14 +9,18 @@ from component.link.stream import Stream
 from component.ports import IqError, LinkDown
 from stanzas import link
 
-_LOAD = 'modules_enabled = {{ "rapport" }} on VirtualHost "{host}" and on Component "{jid}", and rapport_component = "{jid}" on the host'
+_LOAD = (
+    'modules_enabled = {{ "rapport" }} on VirtualHost "{host}" and on Component "{jid}", and rapport_component = "{jid}" on the host '
+    "(ejabberd: mod_rapport with component: {jid})"
+)
 
 
 async def check(stream: Stream, server: Link, database: Database) -> Sequence[Check]:
     """A row for each; asks the server, and waits for its answers."""
-    rows = [_stream(stream)]
+    first = _stream(stream)
+    rows = [first]
     for host in sorted(server.served_hosts):
-        rows.extend(await _host(stream, server, host))
+        rows.extend(await _host(stream, server, host, first.mend))
     rows.append(Check("storage", database.healthy, "answers" if database.healthy else "does not answer", "[storage] url"))
     return rows
 
@@ -25,22 +29,26 @@ def _stream(stream: Stream) -> Check:
     if stream.up:
         return Check("stream", True, f"connected as {stream.jid}")
     if "not-authorized" in stream.why_down:
-        mend = f'component_secret of Component "{stream.jid}" on the server and [component] secret here must be the same'
+        mend = (
+            f'component_secret of Component "{stream.jid}" (ejabberd: password of {stream.jid} in ejabberd_service) '
+            "and [component] secret here must be the same"
+        )
     elif "host-unknown" in stream.why_down:
-        mend = f'Component "{stream.jid}" on the server'
+        mend = f'Component "{stream.jid}" on the server (ejabberd: {stream.jid} in the hosts of ejabberd_service)'
     elif "conflict" in stream.why_down:
         mend = f"another program is connected as {stream.jid}: stop it"
     else:
-        mend = "component_ports, component_interfaces on the server; [component] host, port here"
+        mend = "component_ports, component_interfaces on the server (ejabberd: ejabberd_service in listen); [component] host, port here"
     return Check("stream", False, stream.why_down, mend)
 
 
-async def _host(stream: Stream, server: Link, host: str) -> list[Check]:
-    mend = _LOAD.format(host=host, jid=stream.jid)
+async def _host(stream: Stream, server: Link, host: str, mend_stream: str) -> list[Check]:
     module = server.modules.get(host)
     if module is None or not server.linked(host):
-        why = server.refused.get(host, "no answer to the hello" if stream.up else "no stream")
-        if "version" in why:
+        why, mend = server.refused.get(host, "no answer to the hello"), _LOAD.format(host=host, jid=stream.jid)
+        if not stream.up:
+            why, mend = "no stream", mend_stream
+        elif "version" in why:
             mend = "the module and Rapport of the same release"
         rows = [Check(f"link {host}", False, why, mend)]
         rows += [Check(f"{part} {host}", False, "no link", mend) for part in ("roster", "presence", "tap", "gate")]

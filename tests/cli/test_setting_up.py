@@ -69,7 +69,8 @@ async def test_the_check_names_the_secret_if_it_is_another(folder: Path) -> None
     done = await rapport("check", at=folder, RAPPORT_COMPONENT__SECRET="another")
     assert done.status == 1
     assert re.search(r"^stream +FAILS", done.out, re.MULTILINE)
-    assert "component_secret" in done.out
+    failing = [line for line in done.out.splitlines() if "FAILS" in line]
+    assert all('component_secret of Component "rapport.example.org"' in line for line in failing)
     assert "another" not in done.out + done.err
 
 
