@@ -6,6 +6,7 @@ Exit status: 0 done; 1 could not be done, with the reason on one line of stderr;
 import asyncio
 import logging
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -55,6 +56,8 @@ def rapport(context: typer.Context, show_version: Annotated[bool, typer.Option("
 @app.command()
 def run(config: Config = None) -> None:
     """Run the component until SIGTERM or SIGINT."""
+    for number in (signal.SIGTERM, signal.SIGINT):  # until it listens for them itself: its start takes a moment
+        signal.signal(number, lambda *_: sys.exit(0))
     settings = _settings(config)
     from component.app import run as run_component
 

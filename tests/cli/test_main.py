@@ -1,9 +1,12 @@
+import asyncio
+import os
 import re
+import signal
 from pathlib import Path
 
 import pytest
 
-from tests.cli.running import rapport
+from tests.cli.running import RAPPORT, rapport
 
 CONFIG = """
 [component]
@@ -50,6 +53,20 @@ async def test_a_wrong_variable_is_named(config: Path) -> None:
 async def test_a_config_that_is_not_there_is_one_line_and_exit_2(tmp_path: Path) -> None:
     done = await rapport("run", "--config", "none.toml", at=tmp_path)
     assert (done.status, done.err) == (2, "none.toml: there is no such file\n")
+
+
+@pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGINT])
+async def test_an_end_that_comes_before_the_start_is_done_is_an_end_too(tmp_path: Path, which: signal.Signals) -> None:
+    config = tmp_path / "rapport.toml"
+    os.mkfifo(config)
+    process = await asyncio.create_subprocess_exec(RAPPORT, "run", "--config", str(config), stderr=asyncio.subprocess.PIPE)
+    writing = await asyncio.wait_for(asyncio.to_thread(os.open, config, os.O_WRONLY), 60)  # it reads its config now
+    process.send_signal(which)
+    try:
+        assert await asyncio.wait_for(process.communicate(), 60) == (None, b"")
+    finally:
+        os.close(writing)
+    assert process.returncode == 0
 
 
 async def test_an_unknown_log_level_is_one_line_and_exit_2(config: Path) -> None:
