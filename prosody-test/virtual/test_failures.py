@@ -47,6 +47,16 @@ async def test_a_message_goes_round_once_and_then_waits(shop: Open) -> None:
     await scene.gets("ben", "cat", "hello")
 
 
+async def test_with_bounce_what_all_have_returned_is_returned_to_the_customer(shop: Open) -> None:
+    scene = await shop("ann", "ben", policy=["latest"], when_offline="bounce")
+    await scene.enter("ann", "ben", "cat")
+    sent = await scene.says("cat", "hello")
+    for member in ("ann", "ben"):
+        await refuse(scene[member], await scene[member].expect(lambda each: xml.body(each) == "hello"))
+    returned = await scene["cat"].expect(lambda each: each.get("type") == "error" and each.get("id") == sent)
+    assert (returned.get("from"), xml.condition(returned)) == (SHOP, "recipient-unavailable")
+
+
 async def test_an_unanswered_customer_goes_to_the_next_who_is_paused_after_a_while(shop: Open) -> None:
     scene = await shop("ann", "ben", policy=["latest"], answer_within="1s", auto_pause=1)
     await scene.enter("ann", "ben", "cat", "dan", "eve")

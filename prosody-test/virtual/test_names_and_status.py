@@ -1,6 +1,9 @@
 """Names and status (spec/20-virtual.md), on a real server."""
 
+from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable
+from hashlib import sha1
+from pathlib import Path
 
 from rig import xml
 from rig.server import Contact
@@ -10,6 +13,8 @@ Open = Callable[..., Awaitable[Shop]]
 NICK = "http://jabber.org/protocol/nick"
 EVENT = "http://jabber.org/protocol/pubsub#event"
 VCARD4 = "urn:ietf:params:xml:ns:vcard-4.0"
+AVATAR = "vcard-temp:x:update"
+PNG = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
 
 
 async def test_a_sub_user_is_told_the_customers_name_as_gajim_takes_it(shop: Open) -> None:
@@ -62,6 +67,22 @@ async def test_the_virtual_user_has_card_version_and_disco(shop: Open) -> None:
         ):
             answer = await cat.iq(kind, payload, address)
             assert (answer.get("type"), answer.get("from")) == ("error", address)
+
+
+async def test_the_virtual_user_has_an_avatar(shop: Open, tmp_path: Path) -> None:
+    picture = tmp_path / "shop.png"
+    picture.write_bytes(PNG)
+    scene = await shop("ann", avatar=str(picture))
+    await scene.enter("ann", "cat")
+    cat = scene["cat"]
+    await cat.presence(type="subscribe", to=SHOP)
+    await cat.sees(SHOP, "online")
+    assert cat.presences(SHOP)[-1].findtext(f"{{{AVATAR}}}x/{{{AVATAR}}}photo") == sha1(PNG, usedforsecurity=False).hexdigest()
+    card = await cat.iq("get", "<vCard xmlns='vcard-temp'/>", SHOP)
+    assert card.findtext(".//{vcard-temp}PHOTO/{vcard-temp}TYPE") == "image/png"
+    assert b64decode(card.findtext(".//{vcard-temp}PHOTO/{vcard-temp}BINVAL") or "") == PNG
+    card4 = await cat.iq("get", f"<vcard xmlns='{VCARD4}'/>", SHOP)
+    assert card4.findtext(f".//{{{VCARD4}}}photo/{{{VCARD4}}}uri") == f"data:image/png;base64,{b64encode(PNG).decode()}"
 
 
 async def test_subscribers_see_one_status_from_a_full_jid(shop: Open) -> None:
