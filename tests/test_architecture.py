@@ -1,6 +1,7 @@
-"""The arrows of ARCHITECTURE.md, read from the imports of every module."""
+"""ARCHITECTURE.md: its arrows, read from the imports of every module, and its map."""
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,6 +84,15 @@ def is_ours(module: str) -> bool:
 
 def test_there_is_something_to_read() -> None:
     assert {"component.rules.messages", "component.ledger.engine", "stanzas.jid", "config.load"} <= MODULES.keys()
+
+
+def test_the_map_names_every_module_and_no_other() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    written = text.partition("## Code map")[2].partition("## ")[0]
+    files = {file.name for package in PACKAGES for file in (ROOT / package).rglob("*.*") if file.parent.name != "versions"}
+    named = set(re.findall(r"\w+\.(?:py|lua|erl|toml|service)\b", written))
+    assert named - files - {"test_architecture.py"} == set()
+    assert {name for name in files if name.endswith(".py")} - named == {"__init__.py", "env.py"}
 
 
 @pytest.mark.parametrize("module", MODULES)
