@@ -33,7 +33,7 @@ class Explain:
             try:
                 if values["contact"] is None:
                     rows = await self._table(asker.bare)
-                    return Answer(f"What each of your {len(rows)} contacts sees of you now.", rows)
+                    return Answer("What each of your contacts sees of you now.", rows)
                 return await self.answer(asker.bare, values["contact"], "you")
             except LookupError:
                 raise BadField("contact", "your account is not known to the server") from None

@@ -182,7 +182,7 @@ def _presence(settings: Settings, explained: Explained) -> str:
         return "offline"
     case = explained.verdict.case.value if explained.verdict.case else "always"
     why = f" ({case})" if settings.enabled else " (presence rules are off)"
-    seen = {jid: "own presence" if seen.outcome is None else _outcome(seen.outcome) for jid, seen in explained.sees.items()}
+    seen = {jid: _outcome(seen.outcome) if seen.outcome else f"{seen.show.value}, own presence" for jid, seen in explained.sees.items()}
     if len(set(seen.values())) == 1:
         return next(iter(seen.values())) + why
     return ", ".join(f"{text} at {split(jid)[2]}" for jid, text in seen.items()) + why
@@ -190,16 +190,18 @@ def _presence(settings: Settings, explained: Explained) -> str:
 
 def _because(settings: Settings, explained: Explained, now: float) -> str:
     recent, rules = explained.recent, settings.rules
+    unread = f"newest unread message, from {explained.unread_of}," if explained.newest_unread else ""
     said = [
-        _ago("you wrote", recent.sent_at, now) + f" (counts for {durations.format(rules.sent_window)})",
-        _ago("they wrote", recent.received_at, now) + f" (counts for {durations.format(rules.received_window)})",
-        _ago("newest unread message", explained.newest_unread, now) if explained.newest_unread else "nothing unread",
+        _ago("you wrote", recent.sent_at, rules.sent_window, now),
+        _ago("they wrote", recent.received_at, rules.received_window, now),
+        _ago(unread, explained.newest_unread, rules.unread_max_age, now) if unread else "nothing unread",
     ]
     return "; ".join((*explained.verdict.because, *said) if explained.verdict.case is None else said)
 
 
-def _ago(what: str, at: float, now: float) -> str:
-    return f"{what} {durations.format(max(0.0, float(round(now - at))))} ago" if at else f"{what}: never"
+def _ago(what: str, at: float, window: float, now: float) -> str:
+    ago = f"{what} {durations.format(max(0.0, float(round(now - at))))} ago" if at else f"{what}: never"
+    return f"{ago} (counts for {durations.format(window)})"
 
 
 def _changes(settings: Settings, explained: Explained, now: float) -> str:

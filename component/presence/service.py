@@ -84,6 +84,8 @@ class Explained:
     verdict: Verdict
     recent: Recent
     newest_unread: float
+    """When it came, 0.0: there is none; `unread_of` wrote it."""
+    unread_of: str
     sees: Mapping[str, Seen]
     """By full JID of the session; empty while the user is offline."""
     hidden: str
@@ -384,6 +386,7 @@ class Presence:
         roster, blocks = await self._server.roster(user), await self._server.blocks(user)
         state = _User(settings, roster=roster)
         _merge(state, user, await self._ledger.pairs(user))
+        unread_of = max(state.contacts, key=lambda contact: state.contacts[contact].unread_at, default="")
         now = self._clock.now()
         found = []
         for contact in roster if contacts is None else contacts:
@@ -399,6 +402,7 @@ class Presence:
                     verdict,
                     Recent(known.sent_at, known.received_at),
                     state.newest_unread,
+                    unread_of,
                     sees,
                     _hidden(roster, blocks, contact),
                 )

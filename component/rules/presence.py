@@ -135,15 +135,16 @@ class Own:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a contact sees of one session: `outcome` None is the own presence unchanged. `key` is the same for what looks the same."""
+    """What a contact sees of one session: `show`. `outcome` None: the own presence unchanged. `key` is the same for what looks the same."""
 
+    show: Show
     outcome: Outcome | None
     key: str
 
     @property
     def word(self) -> str:
         """The link's `as` (docs/link.md, 4)."""
-        return "own" if self.outcome is None else self.outcome.show.value
+        return "own" if self.outcome is None else self.show.value
 
 
 def tailor(own: Own, outcome: Outcome) -> Seen:
@@ -152,18 +153,18 @@ def tailor(own: Own, outcome: Outcome) -> Seen:
     An `online` outcome, and one that is more available than the user's own presence, show the own presence as it is, its status too.
     """
     if outcome.show is Show.ONLINE or outcome.show.rank < own.show.rank:
-        return Seen(None, _key(own.show, own.status, own.rest))
+        return truth(own)
     status = (("", outcome.status),) if outcome.status else own.status
     if outcome.show is Show.OFFLINE:
-        return Seen(outcome, _key(Show.OFFLINE, (("", outcome.status),) if outcome.status else (), ""))
+        return Seen(Show.OFFLINE, outcome, _key(Show.OFFLINE, (("", outcome.status),) if outcome.status else (), ""))
     if outcome.show is own.show and status == own.status:
-        return Seen(None, _key(own.show, own.status, own.rest))
-    return Seen(outcome, _key(outcome.show, status, own.rest))
+        return truth(own)
+    return Seen(outcome.show, outcome, _key(outcome.show, status, own.rest))
 
 
 def truth(own: Own) -> Seen:
     """The own presence as it is."""
-    return Seen(None, _key(own.show, own.status, own.rest))
+    return Seen(own.show, None, _key(own.show, own.status, own.rest))
 
 
 def _key(show: Show, status: Texts, rest: str) -> str:

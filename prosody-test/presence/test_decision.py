@@ -1,5 +1,6 @@
 """S0, the decision table end to end: messages, reads and windows (spec: presence rules, Decision and When)."""
 
+import re
 import time
 
 import pytest
@@ -225,8 +226,9 @@ async def test_why_tells_the_case_what_is_shown_and_when_it_changes(scene):
     await s["bob"].sees("alice@localhost", "away")
     await s["carol"].sees("alice@localhost", "dnd")
     why = await commands.say(s["alice"], "why bob@localhost")
-    assert "unanswered" in why
-    assert "away" in why
+    assert "away (unanswered)" in why
+    assert re.search(r"you wrote: never.*they wrote \d+s ago.*unread message, from bob@localhost, \d+s ago", why)
+    assert re.search(r"Changes: at .* UTC \(in (30m|29m5\ds)\)", why)
     table = await commands.run(s["alice"], "explain", {"contact": ""})
     rows = dict(table.rows)
     assert "away" in rows["bob@localhost"]
@@ -234,3 +236,9 @@ async def test_why_tells_the_case_what_is_shown_and_when_it_changes(scene):
     form = await commands.run(s["alice"], "explain", {"contact": "carol@localhost"})
     assert "busy" in form.text
     assert "dnd" in form.text
+    await s["alice"].message("bob@localhost", "answer")
+    await s["bob"].sees("alice@localhost", "online")
+    assert "online, own presence (talking)" in await commands.say(s["alice"], "why bob@localhost")
+    await s["alice"].presence("xa")
+    await s["bob"].sees("alice@localhost", "xa")
+    assert "xa, own presence (talking)" in await commands.say(s["alice"], "why bob@localhost")
