@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
+from urllib.parse import urlencode
 
 import typer
 
@@ -117,6 +118,7 @@ def demo(once: Annotated[bool, typer.Option("--once", help="End after the scene.
 def admin(
     context: typer.Context,
     config: Config = None,
+    asker: Annotated[str | None, typer.Option("--asker", metavar="JID", help="Whose command it is; else an admin's.")] = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Where to write a document; else to standard output.")] = None,
 ) -> None:
     """Give a running component a command: rapport admin COMMAND [ACTION] [--FIELD VALUE]...; --help lists them."""
@@ -124,8 +126,9 @@ def admin(
     helped = "--help" in context.args
     given = [word for word in context.args if word != "--help"]
     if not given:
-        output.note("rapport admin COMMAND [ACTION] [--FIELD VALUE]...: gives a running component a command.")
-    known = {one["node"]: words.Command.of(one) for one in asyncio.run(ask.get(socket, "/commands"))}
+        output.note("rapport admin [--asker JID] COMMAND [ACTION] [--FIELD VALUE]...: gives a running component a command.")
+    commands = "/commands" if asker is None else f"/commands?{urlencode({'asker': asker})}"
+    known = {one["node"]: words.Command.of(one) for one in asyncio.run(ask.get(socket, commands))}
     if not given:
         output.table([(one.node, one.title) for one in known.values()])
         return
@@ -139,7 +142,7 @@ def admin(
         output.table(words.described(known[node].fields))
         return
     values = words.texts(known[node], rest)
-    answer = asyncio.run(ask.post(socket, "/command", {"node": node, "asker": None, "values": values}))
+    answer = asyncio.run(ask.post(socket, "/command", {"node": node, "asker": asker, "values": values}))
     if "document" in answer:
         _deliver(answer, out)
         return

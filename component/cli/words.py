@@ -110,7 +110,8 @@ def described(fields: Iterable[Field]) -> list[tuple[str, str]]:
 def unknown(node: str, known: Iterable[str]) -> str:
     """What to say of a command that there is not."""
     near = get_close_matches(node, list(known), n=1)
-    return f"there is no command {node!r}" + (f": {near[0]!r} is meant?" if near else "; 'rapport admin --help' lists them")
+    hint = f": {near[0]!r} is meant?" if near else "; 'rapport admin --help' lists them, with --asker JID those of a user"
+    return f"there is no command {node!r}{hint}"
 
 
 def _field(command: Command, option: str) -> Field:

@@ -2,13 +2,13 @@
 
 | request | answer |
 | --- | --- |
-| `GET /commands` | a list of `{node, title, help, usage, fields: [{name, label, type, required, options, help, value}]}` |
+| `GET /commands?asker=…` | a list of `{node, title, help, usage, fields: [{name, label, type, required, options, help, value}]}` |
 | `POST /command {node, asker?, values: {field: texts}}` | `{note, rows: [[label, value]…]}`, `{note, document}`, `{ask: {note, fields}}` |
 | `GET /check` | a list of `[name, ok, detail, mend]` |
 | `POST /explain {user, contact}` | `{note, rows: [[label, value]…]}` |
 | `POST /import {users: […]}` | JSON lines, as they come |
 
-Texts are a text or a list of them; an `ask` wants its fields among the values, once more.
+`asker` is whose command it is, else an admin's. Texts are a text or a list of them; an `ask` wants its fields among the values, once more.
 What can't be done is `{error, field?}`: 400 a value that can't be taken, 403 not allowed, 404 not there, 503 the link is down.
 Whoever may open the socket (mode 0600) is an admin.
 """
@@ -81,8 +81,8 @@ class Control:
         await self._runner.cleanup()
         self._path.unlink(missing_ok=True)
 
-    async def _commands(self, _request: web.Request) -> web.Response:
-        asker = self._asker(None)
+    async def _commands(self, request: web.Request) -> web.Response:
+        asker = self._who(request.query.get("asker"))
         return web.json_response([await _described(command, asker) for command in await self._registry.for_asker(asker)])
 
     async def _command(self, request: web.Request) -> web.Response:

@@ -97,7 +97,7 @@ def commands(levels: Levels, links: Links) -> Sequence[Command]:
             asking.files_fields,
             may=anyone,
             words=("owner", "level"),
-            usage="files-of USER [LEVEL] [as=CONTACT] [send_links=yes]",
+            usage="files-of USER [LEVEL] [label=NAME] [as=CONTACT] [send_links=yes]",
             help="Lists the files of somebody who opened them to you.",
             examples=("files-of alice@example.org",),
         ),
@@ -294,13 +294,24 @@ class _Asking:
         return Answer(f"{_count(len(rows), 'contact')} of {owner}.", rows)
 
     async def files_fields(self, _asker: Asker) -> Sequence[Field]:
-        return (*_asking_fields(), _as_field(), _links_field("Send me the links as messages"))
+        return (
+            *_asking_fields(),
+            Field("label", "Only those named like this"),
+            _as_field(),
+            _links_field("Send me a message per file"),
+            Field("send_items", "Send me one message with all of them", Type.BOOLEAN, False),
+        )
 
     async def files(self, asker: Asker, values: Values) -> Answer:
         owner, level = bare(values["owner"]), _level(values["level"])
-        found = await self._levels.files_of(asker.bare, owner, level, _viewer(values))
+        label = (values["label"] or "").casefold()
+        opened = await self._levels.files_of(asker.bare, owner, level, _viewer(values))
+        found = [shared for shared in opened if label in shared.file.name.casefold()]
+        files = [shared.file for shared in found]
         if values["send_links"]:
-            self._links.send_files(asker.jid, [shared.file for shared in found])
+            self._links.send_files(asker.jid, files)
+        if values["send_items"]:
+            self._links.send_files_together(asker.jid, files)
         return Answer(f"{_count(len(found), 'file')} of {owner}.", [Row(shared.file.name, _file(shared)) for shared in found])
 
     async def introduce_fields(self, asker: Asker) -> Sequence[Field]:

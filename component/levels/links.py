@@ -11,7 +11,7 @@ from stanzas.levels import Listed, exchange, roster_link
 from stanzas.namespaces import OOB
 
 IN_ONE = 100
-"""Contacts in one message: what a chat window can show, and well below any server's limit."""
+"""Contacts, or files, in one message: what a chat window can show, and well below any server's limit."""
 
 
 class Links:
@@ -38,6 +38,12 @@ class Links:
             oob = element(OOB, "x")
             oob.append(element(OOB, "url", text=file.link))
             self._server.send(message(self._sender, asker, file.link, oob, file_sharing(file)))
+
+    def send_files_together(self, asker: str, files: Sequence[SharedFile]) -> None:
+        """One message for all files (XEP-0447), to the JID that asked."""
+        for start in range(0, len(files), IN_ONE):
+            some = files[start : start + IN_ONE]
+            self._server.send(message(self._sender, asker, "\n".join(file.link for file in some), *map(file_sharing, some)))
 
     def introduce(self, asker: str, name: RealName | None, user: str, to: str, text: str) -> bool:
         """To `to`: who would like to meet them, through whom, and why. False: the stream is down."""
