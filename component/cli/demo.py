@@ -48,24 +48,27 @@ def demo(*, once: bool) -> int:
 
 async def _demo(once: bool) -> int:
     logging.getLogger().setLevel(logging.ERROR)  # the scene is what is to be read
-    stop = asyncio.Event()
+    task = asyncio.current_task()
+    assert task is not None
+
+    def stop() -> None:
+        if not task.cancelling():
+            task.cancel()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    with tempfile.TemporaryDirectory(prefix="rapport-demo-") as directory:
-        async with _stage(Path(directory)) as (server, people):
-            console = output.console()
-            console.print(f"A private Prosody on 127.0.0.1, the component {COMPONENT} on SQLite, and {', '.join(people)}.")
-            playing = asyncio.create_task(_play(people, _Stage(console)))
-            stopping = asyncio.create_task(stop.wait())
-            await asyncio.wait({playing, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if not playing.done():
-                playing.cancel()
-                return 0
-            playing.result()
-            if not once:
-                console.print(_invitation(server.c2s_port))
-                await stopping
-            stopping.cancel()
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    try:
+        with tempfile.TemporaryDirectory(prefix="rapport-demo-") as directory:
+            async with _stage(Path(directory)) as (server, people):
+                console = output.console()
+                console.print(f"A private Prosody on 127.0.0.1, the component {COMPONENT} on SQLite, and {', '.join(people)}.")
+                await _play(people, _Stage(console))
+                if not once:
+                    console.print(_invitation(server.c2s_port))
+                    await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        if not task.cancelling():
+            raise
     return 0
 
 
