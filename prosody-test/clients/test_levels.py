@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from rig import levels
+from rig import commands, levels
 from rig.scene import Scene
 from rig.server import friends
 
@@ -49,3 +49,41 @@ async def test_a_user_labels_contacts_opens_levels_and_looks_as_another(
     await alice.fill({"Of whom": ALICE, "Of yourself": BOB})
     await alice.submit()
     await alice.reads(CAROL, "level 3")
+
+
+async def test_a_user_shares_a_file_and_finds_a_contacts(kind: str, stage: Callable[..., Awaitable[Scene]], desk: Desk) -> None:
+    scene = await stage(friends("alice", "bob"), "bob")
+    alice = await desk.log_in(kind, scene.server, "alice")
+
+    await alice.list_commands()
+    await alice.execute("share")
+    await alice.reads("Link of the file")
+    await alice.fill({"Link": "plan.pdf"})
+    await alice.submit()
+    await alice.reads("Link of the file (link): 'plan.pdf' is no http or https link")
+    await alice.fill({"Link": "https://upload.example/plan.pdf", "Name": "The plan", "For level": "3"})
+    await alice.submit()
+    await alice.reads("Shared: The plan, level 3. Nobody sees it until you open that")
+
+    await alice.list_commands()
+    await alice.execute("open")
+    await alice.reads("Levels (none: closed)")
+    await alice.fill({"Open": "files", "Levels": ["3"]})
+    await alice.submit()
+    await alice.reads("open at level 3. 0 contacts gain by it")
+    await alice.submit()
+    await alice.reads("Saved.")
+    await levels.pin(scene["bob"], ALICE, 2)
+    await levels.open_door(scene["bob"], "files", 2)
+    await commands.run(scene["bob"], "share", {"link": "https://upload.example/tour.jpg", "name": "The tour"})
+
+    await alice.list_commands()
+    await alice.execute("files-of")
+    await alice.reads("Of whom", "Only those named like this")
+    await alice.fill({"Of whom": BOB})
+    await alice.submit()
+    await alice.reads("The tour", "https://upload.example/tour.jpg (every open level)")
+
+    await alice.list_commands()
+    await alice.execute("access-log")
+    await alice.reads("Nobody has looked yet.")
