@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from rig import commands, levels
+from rig import commands, levels, xml
 from rig.scene import Scene
 from rig.server import friends
 
@@ -87,3 +87,19 @@ async def test_a_user_shares_a_file_and_finds_a_contacts(kind: str, stage: Calla
     await alice.list_commands()
     await alice.execute("access-log")
     await alice.reads("Nobody has looked yet.")
+
+
+async def test_two_talk_under_their_real_names(kind: str, stage: Callable[..., Awaitable[Scene]], desk: Desk) -> None:
+    scene = await stage(friends("alice", "bob"), "alice", "bob")
+    for name, real in (("alice", "Alice Liddell"), ("bob", "Bob the Builder")):
+        await commands.run(scene[name], "real-name", {"fn": real})
+    await levels.open_door(scene["alice"], "real-name", 5)
+    await scene["alice"].close()
+    alice = await desk.log_in(kind, scene.server, "alice")
+
+    await scene["bob"].message(levels.face(ALICE), "Good day, Alice.")
+    await alice.open_chat(levels.face(BOB))
+    await alice.hears("Good day, Alice.", *(["Bob the Builder"] if kind != "profanity" else []))
+    await alice.say("Good day, Bob.")
+    got = await scene["bob"].expect(lambda each: xml.body(each) == "Good day, Bob.", within=15)
+    assert (xml.sender(got), xml.text(got, "nick", levels.NICK)) == (levels.face(ALICE), "Alice Liddell")
