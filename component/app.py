@@ -86,6 +86,7 @@ class App:
             queue,
             VirtualStore(database),
             self.clock,
+            self.delivery,
             version_query,
             settings.virtual,
             [community.id for community in settings.community],

@@ -58,6 +58,9 @@ class Server(Protocol):
         must not be lost stays stored until `confirmed`, and is sent again under the same `once` otherwise.
         """
 
+    def fits(self, stanza: Element) -> bool:
+        """Whether the stanza is small enough for the server; one that fits and was not sent may be sent when the stream is back."""
+
     async def confirmed(self) -> bool:
         """Wait until the server has taken all that was sent so far; False if the stream broke before. Many waiters share one round trip."""
 

@@ -105,6 +105,9 @@ class FakeServer:
             raise LookupError(user)
         return frozenset(self.blocked.get(user, ()))
 
+    def fits(self, stanza: Element) -> bool:
+        return True
+
     def send(self, stanza: Element, once: str | None = None) -> bool:
         if self.up:
             self.stanzas.append((stanza, once))

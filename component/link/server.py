@@ -376,6 +376,9 @@ class Link:
             link.add_once(stanza, once)
         return self._stream.send(stanza)
 
+    def fits(self, stanza: Element) -> bool:
+        return self._stream.fits(stanza)
+
     async def ask(self, iq: Element) -> Element:
         stanza_id = next(self._ids)
         iq.set("id", stanza_id)

@@ -168,13 +168,17 @@ class Stream:
         """Send a stanza; False if the stream is down or the stanza too large for the server (then nothing was sent)."""
         return self.write(serialise(stanza))
 
+    def fits(self, stanza: Element) -> bool:
+        """Whether the stanza is small enough for the server."""
+        return len(clean(serialise(stanza)).encode()) <= LARGEST
+
     def write(self, xml: str) -> bool:
         connection = self._connection
         if not self.up or connection is None or connection.transport is None:
             return False
         data = clean(xml).encode()
         if len(data) > LARGEST:
-            log.error("stream.oversize bytes=%d largest=%d", len(data), LARGEST)
+            log.warning("stream.oversize bytes=%d largest=%d", len(data), LARGEST)
             return False
         if not self._outgoing:
             asyncio.get_running_loop().call_soon(self._flush)

@@ -10,6 +10,7 @@ from bisect import insort
 from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -18,7 +19,7 @@ from component.rules import addresses, routing
 from component.rules.routing import Call, Choice, Step, choose, is_valid, standing
 from component.virtual.ids import SealedIds
 from component.virtual.model import CUSTOMER, LONGEST_LINE, Line, Paused, Profile, Record, WhenOffline, attributes_of
-from component.virtual.outbox import Outbox, Queue
+from component.virtual.outbox import Outbox, Queue, TooLarge
 from component.virtual.profiles import Profiles
 from component.virtual.relay import counts, inward, is_passing, languages_of, nick_of, text_of
 from component.virtual.store import Known, SavedConversation, Sent, Store
@@ -385,7 +386,8 @@ class Conversations:
     def end_all(self, team: Team) -> None:
         """The virtual user is removed: whoever waits is told that it is gone."""
         for conversation in self.of_team(team):
-            self._return(conversation, "item-not-found", "")
+            self._return(conversation.waiting, "item-not-found")
+            conversation.waiting.clear()
             self._uncount(team, conversation)
             conversation.unanswered.clear()
             self.release(conversation)
@@ -470,26 +472,33 @@ class Conversations:
 
     def _nobody(self, team: Team, conversation: Conversation) -> None:
         if team.settings.when_offline is WhenOffline.BOUNCE:
-            self._return(conversation, "recipient-unavailable", f"Nobody of {team.settings.name} is available now.")
+            returned, conversation.waiting = conversation.waiting, []
             if conversation.member is None:
                 del self._open[team.node][conversation.customer]
                 self._store.forget(conversation.id)
+            self._return(returned, "recipient-unavailable", f"Nobody of {team.settings.name} is available now.")
         elif not conversation.told:
             text = f"Nobody of {team.settings.name} is available now. Your message is kept, and will be delivered when somebody is."
             first = conversation.waiting[0].queued
-            # Told first, noted after: the server drops a second one of the same id.
             told = message(self._user(team), conversation.customer, text, kind=first.stanza.get("type"))
-            if self._server.send(told, f"{first.id}:told"):
-                conversation.told = True
-                self._store.keep(conversation.saved)
+            conversation.told = True
+            # Told first, noted after: the server drops a second one of the same id.
+            self._outbox.deliver(told, f"{first.id}:told", partial(self._note_told, team, conversation))
+
+    def _note_told(self, team: Team, conversation: Conversation) -> None:
+        if self.of(team, conversation.customer) is conversation:
+            self._store.keep(conversation.saved)
 
     # --- sending ---
 
     def _send_waiting(self, team: Team, conversation: Conversation, sub: Sub) -> None:
         while conversation.waiting and sub.jid not in conversation.waiting[0].tried:
             delivery = conversation.waiting[0]
-            if not self._send(team, conversation, delivery, sub):
-                return
+            try:
+                if not self._send(team, conversation, delivery, sub):
+                    return
+            except TooLarge as error:
+                self._return([delivery], "resource-constraint", str(error))
             conversation.waiting.pop(0)
         if conversation.told:
             conversation.told = False
@@ -576,13 +585,14 @@ class Conversations:
         insort(conversation.waiting, delivery)
         return conversation
 
-    def _return(self, conversation: Conversation, condition: str, text: str) -> None:
-        """What waits goes back to the customer."""
-        for delivery in conversation.waiting:
+    def _return(self, deliveries: Sequence[Delivery], condition: str, text: str = "") -> None:
+        """These go back to the customer."""
+        for delivery in deliveries:
             if delivery.says:
-                self._server.send(error_reply(delivery.queued.stanza, condition, text=text or None), f"{delivery.queued.id}:returned")
-            self._deal(delivery)
-        conversation.waiting.clear()
+                error = error_reply(delivery.queued.stanza, condition, text=text or None)
+                self._outbox.deliver(error, f"{delivery.queued.id}:returned", partial(self._deal, delivery))
+            else:
+                self._deal(delivery)
 
     def _drop(self, conversation: Conversation) -> None:
         for delivery in conversation.waiting:

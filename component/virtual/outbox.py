@@ -1,10 +1,12 @@
 """Messages that must arrive once: sent, confirmed by the server, and only then removed from the queue."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol
 from xml.etree.ElementTree import Element
 
+from component.delivery import Delivery, Stopping
 from component.ports import Server
 from component.virtual.store import Store
 
@@ -22,11 +24,18 @@ CONFIRM, REMOVE = 0.02, 0.05
 stand in the way of the messages that come next."""
 
 
+class TooLarge(Exception):
+    """The server would not take a stanza of this size; the message says so to whoever wrote it."""
+
+    def __init__(self) -> None:
+        super().__init__("The message is too large.")
+
+
 class Outbox:
     """Sends, and tells each sender whether the server has taken it. What is dealt with is removed from the queue in batches."""
 
-    def __init__(self, server: Server, queue: Queue, store: Store) -> None:
-        self._server, self._queue, self._store = server, queue, store
+    def __init__(self, server: Server, queue: Queue, store: Store, delivery: Delivery) -> None:
+        self._server, self._queue, self._store, self._delivery = server, queue, store, delivery
         self._unconfirmed: list[Callable[[bool], None]] = []
         self._dealt: list[int] = []
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
@@ -35,13 +44,24 @@ class Outbox:
     def send(self, stanza: Element, once: str, then: Callable[[bool], None]) -> bool:
         """Send a stanza; False: the stream is down, nothing was sent. `then` is told whether the server has taken it.
 
-        If not, the stream broke, and nobody knows: sent again with the same `once`, it arrives once.
+        If not, the stream broke, and nobody knows: sent again with the same `once`, it arrives once. Raises TooLarge.
         """
         if not self._server.send(stanza, once):
+            if not self._server.fits(stanza):
+                raise TooLarge
             return False
         self._unconfirmed.append(then)
         self._later(CONFIRM, self._confirm_all)
         return True
+
+    def deliver(self, stanza: Element, once: str, then: Callable[[], None]) -> None:
+        """Send a stanza of Rapport's own, after each loss of the stream again, until the server has taken it; `then` is told."""
+        self._run(self._deliver(stanza, once, then))
+
+    async def _deliver(self, stanza: Element, once: str, then: Callable[[], None]) -> None:
+        with contextlib.suppress(Stopping):
+            await self._delivery.deliver(stanza, once)
+            then()
 
     def dealt(self, queued: int) -> None:
         """A message of the queue is dealt with: it leaves the queue after what was noted of it is durable."""

@@ -2,20 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from xml.etree.ElementTree import Element
 
 from component.commands.model import Refused
-from component.ports import Clock, Queued, Server
+from component.ports import Clock, Queued, Server, StanzaError
 from component.rules.routing import Choice
 from component.rules.slash import USAGE, Order, Unknown, Word, read
 from component.virtual.conversations import Conversation, Conversations, line_of
 from component.virtual.model import CUSTOMER, NOTE, Line, Paused, Record
-from component.virtual.outbox import Outbox
+from component.virtual.outbox import Outbox, TooLarge
 from component.virtual.profiles import Profiles
 from component.virtual.relay import Disguise, counts, error_inward, outward, text_of
 from component.virtual.store import Store
 from component.virtual.team import Sub, Team
-from stanzas.build import message, presence
+from stanzas.build import error_reply, message, presence
 from stanzas.vcards import Card, nick_event
 
 _REASONS = {
@@ -45,14 +46,18 @@ class Replies:
         self._domain, self._conversations = domain, conversations
         self._server, self._store, self._outbox, self._clock = server, store, outbox, clock
         self._profiles, self._unpause = profiles, unpause
-        self._unsent: list[tuple[Element, int]] = []
+        self._unsent: list[tuple[Element, Queued]] = []
         """For customers, while the stream is down."""
 
     def came_live(self) -> None:
         """The stream is back: what could not be sent goes first."""
         unsent, self._unsent = self._unsent, []
         for stanza, queued in unsent:
-            self._to_customer(stanza, queued)
+            try:
+                self._to_customer(stanza, queued)
+            except TooLarge as error:
+                refusal = error_reply(queued.stanza, "resource-constraint", text=str(error))
+                self._outbox.deliver(refusal, f"{queued.id}:refused", partial(self._outbox.dealt, queued.id))
 
     # --- messages ---
 
@@ -84,7 +89,10 @@ class Replies:
         disguise = Disguise(
             self._user(team), customer, conversation.address, self._conversations.ids.seal, frozenset(conversation.their_ids)
         )
-        self._to_customer(outward(stanza, disguise, meaning.text if meaning.text != text_of(stanza) else None), queued.id)
+        try:
+            self._to_customer(outward(stanza, disguise, meaning.text if meaning.text != text_of(stanza) else None), queued)
+        except TooLarge as error:
+            raise StanzaError("resource-constraint", str(error)) from None
         if says:
             if meaning.text:
                 self._store.line(line_of(queued, conversation, sub.jid, meaning.text))
@@ -115,14 +123,16 @@ class Replies:
         if conversation is not None and conversation.member is not None:
             self._server.send(error_inward(error, conversation.address, conversation.member, self._conversations.ids.open))
 
-    def _to_customer(self, stanza: Element, queued: int) -> None:
+    def _to_customer(self, stanza: Element, queued: Queued) -> None:
+        """Raises TooLarge."""
+
         def then(taken: bool) -> None:
             if taken:
-                self._outbox.dealt(queued)
+                self._outbox.dealt(queued.id)
             else:
                 self._unsent.append((stanza, queued))
 
-        if self._unsent or not self._outbox.send(stanza, f"{queued}:out", then):
+        if self._unsent or not self._outbox.send(stanza, f"{queued.id}:out", then):
             self._unsent.append((stanza, queued))
 
     # --- who gets a conversation ---

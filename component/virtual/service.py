@@ -14,6 +14,7 @@ from hashlib import sha256
 from xml.etree.ElementTree import Element
 
 from component.commands.model import Refused
+from component.delivery import Delivery
 from component.lanes import Lanes
 from component.ports import Clock, IqAnswer, Queued, Server, Session, StanzaError
 from component.rules.addresses import Address
@@ -71,6 +72,7 @@ class Virtual:
         queue: Queue,
         store: Store,
         clock: Clock,
+        delivery: Delivery,
         version: Callable[[], Element],
         configured: Sequence[settings.Virtual] = (),
         taken: Collection[str] = (),
@@ -83,7 +85,7 @@ class Virtual:
         self._configured = {table.node: table for table in configured}
         self._taken = frozenset(taken)
         self._lanes = Lanes("virtual")
-        self._outbox = Outbox(server, queue, store)
+        self._outbox = Outbox(server, queue, store, delivery)
         self._names = Names(domain, server)
         self.profiles = Profiles(server, clock, self._named)
         self.conversations = Conversations(

@@ -57,6 +57,20 @@ async def test_with_bounce_what_all_have_returned_is_returned_to_the_customer(sh
     assert (returned.get("from"), xml.condition(returned)) == (SHOP, "recipient-unavailable")
 
 
+async def test_a_message_that_is_too_large_for_the_server_comes_back_and_holds_up_no_other(shop: Open) -> None:
+    scene = await shop("ann")
+    await scene.enter("ann", "cat", "dan")
+    large = ">" * 200_000  # four times as long when it is written anew
+    for sender, to in (("cat", SHOP), ("ann", scene.of("cat"))):
+        await scene[sender].send(f"<message to='{to}' type='chat' id='large'><body>{large}</body></message>")
+        returned = await scene[sender].expect(lambda each: each.get("id") == "large" and each.get("type") == "error", within=10)
+        assert xml.condition(returned) == "resource-constraint"
+        await scene.says("cat", f"after {sender}")
+        await scene.gets("ann", "cat", f"after {sender}")
+        await scene.answers("ann", "cat", f"yes, {sender}")
+        await scene.hears("cat", f"yes, {sender}")
+
+
 async def test_an_unanswered_customer_goes_to_the_next_who_is_paused_after_a_while(shop: Open) -> None:
     scene = await shop("ann", "ben", policy=["latest"], answer_within="1s", auto_pause=1)
     await scene.enter("ann", "ben", "cat", "dan", "eve")

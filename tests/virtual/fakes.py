@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from xml.etree.ElementTree import Element, fromstring, tostring
 
+from component.delivery import Delivery
 from component.ledger.engine import Database
 from component.ledger.queue import Queue
+from component.own import version_query
 from component.ports import IqError, Queued, StanzaError
 from component.rules import addresses
 from component.rules.presence import Own, Show
@@ -15,7 +17,7 @@ from component.virtual.store import Store
 from config import settings
 from stanzas.build import element, error_reply
 from stanzas.jid import bare, split
-from stanzas.namespaces import COMPONENT, VERSION, qualified
+from stanzas.namespaces import COMPONENT, qualified
 from tests.fakes import FakeClock, FakeServer
 
 DOMAIN = "rapport.example.org"
@@ -38,14 +40,19 @@ class Server(FakeServer):
     """(JID, tag of the payload) → the result of an IQ; everything else is answered `service-unavailable`."""
     hosts: frozenset[str] = frozenset({LOCAL})
     """Hosts with the module."""
+    largest: int = 500_000
+    """Bytes of a stanza that it takes."""
     on_send: Callable[[Element], None] | None = None
     seen: set[str] = field(default_factory=set)
 
     def linked(self, host: str) -> bool:
         return self.up and host in self.hosts
 
+    def fits(self, stanza: Element) -> bool:
+        return len(tostring(stanza)) <= self.largest
+
     def send(self, stanza: Element, once: str | None = None) -> bool:
-        if not self.up:
+        if not self.up or not self.fits(stanza):
             return False
         if once is not None:
             assert 0 < len(once) <= 64
@@ -75,11 +82,12 @@ class Shop:
         self.database = database
         self.queue = Queue(database)
         self.store = Store(database)
+        self.delivery = Delivery(self.server)
         self.tables = tables or (table(),)
         self.virtual = self._build()
 
     def _build(self) -> Virtual:
-        return Virtual(DOMAIN, [LOCAL], self.server, self.queue, self.store, self.clock, lambda: element(VERSION, "query"), self.tables)
+        return Virtual(DOMAIN, [LOCAL], self.server, self.queue, self.store, self.clock, self.delivery, version_query, self.tables)
 
     @classmethod
     async def opened(cls, database: Database, *tables: settings.Virtual, there: Sequence[str] = ()) -> "Shop":

@@ -13,7 +13,7 @@ from component.virtual.conversations import MOST_WAITING
 from config import settings
 from stanzas.jid import bare
 from stanzas.namespaces import COMPONENT
-from tests.virtual.fakes import DOMAIN, SHOP, Shop, conversation, table
+from tests.virtual.fakes import DOMAIN, LOCAL, SHOP, Shop, conversation, table
 
 ANN, BEN, CID = "ann@example.org", "ben@example.org", "cid@example.org"
 CAT, DAN, EVE = "cat@x.org", "dan@x.org", "eve@x.org"
@@ -485,6 +485,50 @@ async def test_a_burst_stays_in_order_at_one_sub_user(open_shop: Open) -> None:
 
 
 # --- names and status ---
+
+
+async def test_a_message_that_is_too_large_comes_back_and_holds_up_no_other(open_shop: Open) -> None:
+    shop = await open_shop()
+    shop.server.largest = 1_000
+    for body in ("one", "x" * 1_000, "two"):
+        await shop.customer(CAT, body)
+    assert shop.got(ANN) == ["one", "two"]
+    for body in ("three", "x" * 1_000, "four"):
+        await shop.sub(ANN, CAT, body)
+    assert shop.got(CAT, SHOP) == ["three", "four"]
+    assert (shop.errors(f"{CAT}/web"), shop.errors(f"{ANN}/phone")) == (["resource-constraint"], ["resource-constraint"])
+    assert await shop.queued() == 0
+
+
+async def test_so_it_is_with_what_was_written_while_the_stream_was_down(open_shop: Open) -> None:
+    shop = await open_shop()
+    await shop.customer(CAT, "hello")
+    shop.server.largest = 1_000
+    shop.server.up = False
+    shop.virtual.on_down()
+    for body in ("one", "x" * 1_000, "two"):
+        await shop.sub(ANN, CAT, body)
+        await shop.customer(CAT, body)
+    shop.server.up = True
+    shop.virtual.on_ready(LOCAL)
+    await shop.settle()
+    assert (shop.got(CAT, SHOP), shop.got(ANN)) == (["one", "two"], ["hello", "one", "two"])
+    assert (shop.errors(f"{CAT}/web"), shop.errors(f"{ANN}/phone")) == (["resource-constraint"], ["resource-constraint"])
+    assert await shop.queued() == 0
+
+
+async def test_what_is_returned_while_the_stream_is_down_is_returned_when_it_is_back(open_shop: Open) -> None:
+    shop = await open_shop(there=())
+    await shop.customer(CAT, "hello")
+    shop.server.up = False
+    shop.virtual.on_down()
+    shop.virtual.conversations.end_all(shop.virtual.teams["shop"])
+    assert shop.errors(f"{CAT}/web") == []
+    shop.server.up = True
+    shop.delivery.on_link()
+    await shop.settle()
+    assert shop.errors(f"{CAT}/web") == ["item-not-found"]
+    assert await shop.queued() == 0
 
 
 async def test_what_came_while_rapport_was_away_is_all_taken_and_more_is_returned(open_shop: Open) -> None:
