@@ -5,6 +5,7 @@ A user's state is held while they opted in and have an available session; it is 
 """
 
 import asyncio
+import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 AGAIN = 5.0
 """Seconds after which a server that did not tell a roster is asked again."""
+GATHERING = 32
+"""Users gathered at a time: after a start each is soon right, and no request waits for its answer behind those of all others."""
 NOTHING = ""
 """The key of a contact who has seen nothing of a session."""
 
@@ -102,6 +105,7 @@ class Presence:
         self._settings: dict[str, Settings] = {}
         self._users: dict[str, _User] = {}
         self._lanes = Lanes("presence")
+        self._gathering = asyncio.Semaphore(GATHERING)
         self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def open(self) -> None:
@@ -254,8 +258,10 @@ class Presence:
             if state is None:
                 return
             try:
-                roster = await self._server.roster(user)
-                blocks = await self._server.blocks(user)
+                async with self._gathering:
+                    roster, blocks = await asyncio.gather(self._server.roster(user), self._server.blocks(user))
+                    if pairs or not state.gathered:
+                        _merge(state, user, await self._ledger.pairs(user))
             except LinkDown as error:
                 log.info("presence.waits user=%s reason=%s", user, error)
                 if self._server.linked(split(user)[1]):  # else on_ready comes back to it
@@ -264,8 +270,6 @@ class Presence:
             except LookupError:
                 self._forget(user)
                 return
-            if pairs or not state.gathered:
-                _merge(state, user, await self._ledger.pairs(user))
             before, state.roster = state.viewers, roster
             state.viewers = dict.fromkeys(contact for contact in roster if contact != user and not _hidden(roster, blocks, contact))
             if state.gathered:
