@@ -24,6 +24,7 @@ _REASONS = {
     "paused": "paused",
     "full": "at capacity",
     "tried": "had this message before",
+    "jid": "equal in all else, and later by JID",
 }
 
 
@@ -148,7 +149,7 @@ class Replies:
         waiting = {delivery.queued.id for delivery in conversation.waiting}
         told = [self._line(team, conversation.customer, line) for line in lines if line.id not in waiting]
         if told:
-            head = f"This conversation was {self._member_name(team, before)}'s. Its last lines (times are UTC):"
+            head = f"{self._member_name(team, before)} had this conversation. Its last lines (times are UTC):"
             self._say(team, conversation, conversation.customer, member, "\n".join([head, *told]), f"record-{record.id}:lines")
 
     def name(self, team: Team, conversation: Conversation, member: str) -> None:
@@ -212,7 +213,7 @@ class Replies:
         found = await self._find(team, name)
         there = self._there(team, conversation)
         if not found:
-            raise CannotTransfer(f"{name} is nobody of {team.settings.name}. {there}")
+            raise CannotTransfer(f"Nobody of {team.settings.name} is called {name}. {there}")
         if len(found) > 1:
             raise CannotTransfer(f"{name} may be {' or '.join(sub.jid for sub in found)}: say which.")
         sub = found[0]
