@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import os
 import signal
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -153,6 +155,8 @@ class App:
         return await self.explain.answer(known, contact, known)
 
     async def checks(self) -> Sequence[Check]:
+        """What works; of what is still connecting, after up to PROBE seconds."""
+        await self.server.settled(PROBE)
         return await check(self.stream, self.server, self.database)
 
     def health(self) -> Mapping[str, bool]:
@@ -283,6 +287,7 @@ async def _run(settings: Settings) -> int:
                 if settings.http is not None:
                     await web.start(*settings.http.listen)
                 log.info("rapport.started component=%s hosts=%s", settings.component.jid, ",".join(settings.component.served_hosts))
+                _tell_systemd("READY=1")
                 await stop.wait()
             finally:
                 await web.stop()
@@ -294,15 +299,22 @@ async def _run(settings: Settings) -> int:
     return 0
 
 
+def _tell_systemd(state: str) -> None:
+    """Where systemd started us and asks for it (sd_notify(3)). Raises OSError."""
+    path = os.environ.get("NOTIFY_SOCKET", "")
+    if path:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+            systemd.sendto(state.encode(), f"\0{path[1:]}" if path.startswith("@") else path)
+
+
 PROBE = 10.0
-"""Seconds that a check without a running component waits for the stream and the link."""
+"""Seconds that a check, and an import without a running component, wait for the stream and the link."""
 
 
 async def probe(settings: Settings) -> Sequence[Check]:
     """What a connection of our own finds (`rapport check` where none is running)."""
     try:
         async with running(settings) as app:
-            await app.server.settled(PROBE)
             return await app.checks()
     except NotStarted as error:
         return [Check("storage", False, str(error), "[storage] url here, or the database that it names")]
