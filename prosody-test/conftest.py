@@ -26,6 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "allow_errors: Rapport's log may hold errors, for that is what the test makes")
+    config.addinivalue_line("markers", "only_on(server, reason): the story is about what only this server has or does")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -36,6 +37,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _servers_of(file: Path) -> list[str]:
     return list(SERVERS) if file.parent.name in ON_EJABBERD else ["prosody"]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    config.hook.pytest_deselected(items=[item for item in items if not _can_run(item)])
+    items[:] = filter(_can_run, items)
+
+
+def _can_run(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("only_on")
+    callspec = getattr(item, "callspec", None)
+    return marker is None or callspec is None or marker.args[0] == callspec.params["server_class"].kind
 
 
 MakeServer = Callable[..., Awaitable[Any]]

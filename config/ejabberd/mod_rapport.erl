@@ -53,6 +53,10 @@
 -record(rapport_gate, {us              :: {binary() | '$1', binary()},
                        since           :: integer() | '_'}).
 
+%% Mnesia, on disc: the ids of `once' when the server stopped, the oldest first.
+-record(rapport_once, {component        :: binary(),
+                       ids              :: [binary()]}).
+
 %% ets rapport_session: the sessions that are available; written by the session's own process.
 -record(session, {key              :: session_key(),
                   pid              :: pid() | '_',
@@ -79,7 +83,7 @@
 
 -record(host, {ready = false       :: boolean(),
                timer               :: reference() | undefined,
-               named = #{}         :: #{binary() => true}}).
+               named               :: #{binary() => true} | undefined}). %% between hello and ready
 
 %% In the queue: a notice, or a stanza to one of the component's own addresses (uncounted: N is undefined).
 -type item() :: {N :: pos_integer() | undefined, notice | own, stanza()}.
@@ -118,13 +122,17 @@ start(Host, Opts) ->
 stop(Host) ->
     %% module_uninstall stops it on hosts that never had it too.
     case gen_mod:is_loaded(Host, ?MODULE) of
-        true -> gen_server:call(?MODULE, {remove_host, Host});
+        true -> gen_server:call(?MODULE, {remove_host, Host, is_configured(Host)});
         false -> ok
     end,
     case whereis(?MODULE) == undefined orelse gen_mod:is_loaded_elsewhere(Host, ?MODULE) of
         true -> ok;
         false -> gen_mod:stop_child(?MODULE)
     end.
+
+%% Without it we are unloaded for good, not restarted.
+is_configured(Host) ->
+    lists:keymember(?MODULE, 1, ejabberd_option:modules(Host)).
 
 -spec reload(binary(), gen_mod:opts(), gen_mod:opts()) -> ok | {error, any()}.
 reload(Host, NewOpts, OldOpts) ->
@@ -191,6 +199,8 @@ init([Host, Opts]) ->
     process_flag(trap_exit, true),
     ejabberd_mnesia:create(?MODULE, rapport_gate,
                            [{disc_copies, [node()]}, {attributes, record_info(fields, rapport_gate)}]),
+    ejabberd_mnesia:create(?MODULE, rapport_once,
+                           [{disc_copies, [node()]}, {attributes, record_info(fields, rapport_once)}]),
     Component = gen_mod:get_opt(component, Opts),
     ets:new(rapport, [named_table, public, {read_concurrency, true}]),
     ets:new(rapport_session, [named_table, public, ordered_set, {keypos, #session.key}, {read_concurrency, true}]),
@@ -217,10 +227,14 @@ handle_call({add_host, Host, Opts}, _From, #state{component = Component} = State
                        [Host, Other, Component]),
             {reply, {error, {component, Other}}, State}
     end;
-handle_call({remove_host, Host}, _From, #state{hosts = Hosts} = State) ->
+handle_call({remove_host, Host, StaysConfigured}, _From, #state{hosts = Hosts} = State) ->
+    StaysConfigured orelse leave_plain(Host),
     [ejabberd_hooks:delete(Hook, Host, ?MODULE, Function, Priority) || {Hook, Function, Priority} <- host_hooks()],
     ets:delete(rapport, {host, Host}),
-    {reply, ok, State#state{hosts = maps:remove(Host, Hosts)}};
+    Left = State#state{hosts = maps:remove(Host, Hosts)},
+    {reply, ok, if StaysConfigured; map_size(Left#state.hosts) > 0 -> Left;
+                   true -> bounce_waiting(Left)
+                end};
 handle_call({set_bounds, Opts}, _From, State) ->
     {reply, ok, State#state{grace = gen_mod:get_opt(grace, Opts), buffer = gen_mod:get_opt(buffer, Opts)}};
 handle_call(Request, From, State) ->
@@ -286,12 +300,14 @@ handle_info(Info, State) ->
     ?WARNING_MSG("Unexpected info: ~p", [Info]),
     {noreply, State}.
 
-%% Across a hot reload the counter goes on, so that the component's acknowledgements stay true.
+%% Across a hot reload the counter goes on, so that the component's acknowledgements stay true. A restart of the server
+%% must not forget the ids of `once' either: what the component has no confirmation of it sends again.
 terminate(_Reason, #state{component = Component} = State) ->
     ejabberd_router:unregister_route(Component),
     [ejabberd_hooks:delete(Hook, ?MODULE, Function, Priority) || {Hook, Function, Priority} <- global_hooks()],
     Tables = [{Table, ets:tab2list(Table)} || Table <- [rapport_session, rapport_shown, rapport_memory]],
-    persistent_term:put(?KEPT, {State, Tables}).
+    persistent_term:put(?KEPT, {State, Tables}),
+    mnesia:dirty_write(#rapport_once{component = Component, ids = remembered(once)}).
 
 code_change(_OldVsn, State, _Extra) ->
     {ok, State}.
@@ -305,6 +321,7 @@ restore(Component, New) ->
             New#state{epoch = Old#state.epoch, counter = Old#state.counter, dropped = Old#state.dropped,
                       queue = Old#state.queue, size = Old#state.size};
         _ ->
+            [remember(once, Id) || #rapport_once{ids = Ids} <- mnesia:dirty_read(rapport_once, Component), Id <- Ids],
             New
     end.
 
@@ -418,8 +435,7 @@ from_component({hello, Version, _, _}, Stream, Host, State) ->
     write(Stream, notice(Host, el(<<"refused">>, [{<<"version">>, ?VERSION}, {<<"asked">>, Version}]), State)),
     refuse_stream(Stream, State);
 from_component({refused, Name, Reason}, Stream, Host, State) ->
-    write(Stream, notice(Host, el(<<"refused">>, [{<<"name">>, Name}, {<<"reason">>, Reason}]), State)),
-    State;
+    refuse(Name, Reason, Stream, Host, State);
 from_component(Element, Stream, Host, #state{link = Stream} = State) ->
     obey(Element, Host, State);
 from_component(_Element, _Stream, _Host, State) ->
@@ -510,12 +526,31 @@ obey({gate, On, Users}, Name, #state{hosts = Hosts} = State) ->
          false -> ungate(User, Name)
      end || User <- Users],
     Named1 = case On of
+                 _ when Named == undefined -> undefined;
                  true -> maps:merge(Named, maps:from_keys(Users, true));
                  false -> maps:without(Users, Named)
              end,
     State#state{hosts = Hosts#{Name => Host#host{named = Named1}}};
-obey(ready, Name, #state{hosts = Hosts} = State) ->
-    #host{named = Named, timer = Timer} = maps:get(Name, Hosts),
+obey(ready, Name, #state{hosts = Hosts, link = Stream} = State) ->
+    case maps:get(Name, Hosts) of
+        #host{named = undefined} -> refuse(<<"ready">>, <<"no hello before it">>, Stream, Name, State);
+        Host -> get_ready(Host, Name, State)
+    end;
+obey({ack, H}, _Name, #state{size = Size, gave_up = GaveUp} = State) ->
+    case drop_stored(H, State) of
+        State1 when GaveUp -> renew(watch_stall(State1#state{gave_up = false}));
+        #state{size = Size} = State1 -> State1;
+        State1 -> watch_stall(State1#state{stall_timer = cancel(State1#state.stall_timer)})
+    end;
+obey(#show{session = Key} = Show, _Name, State) ->
+    order_sessions(Key, Show),
+    State.
+
+refuse(Element, Reason, Stream, Name, State) ->
+    write(Stream, notice(Name, el(<<"refused">>, [{<<"name">>, Element}, {<<"reason">>, Reason}]), State)),
+    State.
+
+get_ready(#host{named = Named, timer = Timer}, Name, #state{hosts = Hosts} = State) ->
     {Gated, Unnamed} = lists:partition(fun(User) -> is_map_key(User, Named) end, gated_users(Name)),
     [begin
          order_sessions({Name, User, '_'}, open),
@@ -530,16 +565,7 @@ obey(ready, Name, #state{hosts = Hosts} = State) ->
      end || #session{key = {_, User, _}} = Session <- sessions({Name, '_', '_'})],
     tell(Name, el(<<"ready">>), State1),
     ?INFO_MSG("Rapport's link of ~ts is up, ~B users are gated", [Name, length(Gated)]),
-    State1;
-obey({ack, H}, _Name, #state{size = Size, gave_up = GaveUp} = State) ->
-    case drop_stored(H, State) of
-        State1 when GaveUp -> renew(watch_stall(State1#state{gave_up = false}));
-        #state{size = Size} = State1 -> State1;
-        State1 -> watch_stall(State1#state{stall_timer = cancel(State1#state.stall_timer)})
-    end;
-obey(#show{session = Key} = Show, _Name, State) ->
-    order_sessions(Key, Show),
-    State.
+    State1.
 
 %% It stalled, its gates are open: it starts over.
 renew(#state{hosts = Hosts, link = Stream} = State) ->
@@ -648,10 +674,13 @@ watch_stall(State) ->
     State.
 
 %% Nobody waits for ever for an answer of the component; taps can.
-give_up(#state{queue = Queue} = State) ->
-    [bounce(Pkt) || {_, own, Pkt} <- queue:to_list(Queue)],
-    State1 = keep_items(fun({_, Kind, _}) -> Kind == notice end, State),
+give_up(State) ->
+    State1 = bounce_waiting(State),
     State1#state{gave_up = true}.
+
+bounce_waiting(#state{queue = Queue} = State) ->
+    [bounce(Pkt) || {_, own, Pkt} <- queue:to_list(Queue)],
+    keep_items(fun({_, Kind, _}) -> Kind == notice end, State).
 
 bounce(Pkt) ->
     ejabberd_router:route_error(Pkt, xmpp:err_recipient_unavailable()).
@@ -697,6 +726,16 @@ remember(Kind, Id) ->
         false ->
             false
     end.
+
+%% The ids of this kind, the oldest first.
+remembered(Kind) ->
+    Next = case ets:lookup(rapport_memory, Kind) of
+               [{_, Count}] -> Count rem ?MEMORY + 1;
+               [] -> 0
+           end,
+    Placed = ets:select(rapport_memory, [{{{place, Kind, '$1'}, '$2'}, [], [{{'$1', '$2'}}]}]),
+    {Newer, Older} = lists:partition(fun({Place, _}) -> Place < Next end, lists:sort(Placed)),
+    [Id || {_, Id} <- Older ++ Newer].
 
 %%%===================================================================
 %%% 3. Notices: messages
@@ -750,7 +789,10 @@ tap(Host, #message{from = From, to = To} = Msg, ArchiveId) ->
                         #jid{lserver = Host} -> bare(To);
                         _ -> bare(From)
                     end,
-            hand_over(Host, el(<<"tap">>, [{<<"at">>, now_at()}], [reduce(Msg, Owner, ArchiveId)])),
+            StanzaId = [#xmlel{name = <<"stanza-id">>,
+                               attrs = [{<<"xmlns">>, ?NS_SID_0}, {<<"by">>, jid:encode(Owner)}, {<<"id">>, ArchiveId}]}
+                        || ArchiveId /= undefined],
+            hand_over(Host, el(<<"tap">>, [{<<"at">>, now_at()}], [reduce(Msg, StanzaId)])),
             true;
         false ->
             false
@@ -771,11 +813,8 @@ counts(<<"displayed">>, ?NS_CHAT_MARKERS_0) -> true;
 counts(_, _) -> false.
 
 %% The reduced message: what is not named here stays.
-reduce(#message{from = From, to = To, id = Id, type = Type} = Msg, Owner, ArchiveId) ->
+reduce(#message{from = From, to = To, id = Id, type = Type} = Msg, StanzaId) ->
     Body = [#xmlel{name = <<"body">>} || xmpp:get_text(Msg#message.body) /= <<>>],
-    StanzaId = [#xmlel{name = <<"stanza-id">>,
-                       attrs = [{<<"xmlns">>, ?NS_SID_0}, {<<"by">>, jid:encode(Owner)}, {<<"id">>, ArchiveId}]}
-                || ArchiveId /= undefined],
     Others = lists:flatmap(fun(El) -> reduce_child(xmpp:get_ns(El), xmpp:get_name(El), xmpp:encode(El)) end,
                            xmpp:get_els(Msg)),
     #xmlel{name = <<"message">>,
@@ -1042,7 +1081,8 @@ learn_session(#{pres_last := #presence{} = Pres, jid := JID} = C2S) ->
                                   presence = Own})
     end,
     C2S#{pres_last := Own};
-learn_session(C2S) ->
+learn_session(#{jid := JID} = C2S) ->
+    end_session(session_key(JID)),
     C2S.
 
 do({gate, Answer}, #session{key = Key} = Session, _C2S) ->
@@ -1128,12 +1168,18 @@ tailor(#show{as = As, status = Status}, Own) ->
 present(Pres, Contact) ->
     ejabberd_router:route(xmpp:put_meta(Pres#presence{to = jid:make(Contact)}, rapport, shown)).
 
--spec may_see(ljid(), map()) -> allow | deny | unsubscribed.
-may_see(Contact, #{jid := #jid{luser = User, lserver = Host} = JID} = C2S) ->
+%% Of a session, by its state or (then without a list that only this session has made active) its JID.
+-spec may_see(ljid(), map() | jid()) -> allow | deny | unsubscribed.
+may_see(Contact, #{jid := JID} = C2S) ->
+    may_see(Contact, JID, C2S);
+may_see(Contact, JID) ->
+    may_see(Contact, JID, JID).
+
+may_see(Contact, #jid{luser = User, lserver = Host} = JID, Checked) ->
     To = jid:make(Contact),
     case not is_same_user(JID, To) andalso is_subscribed(User, Host, To) of
         true ->
-            ejabberd_hooks:run_fold(privacy_check_packet, Host, allow, [C2S, #presence{from = JID, to = To}, out]);
+            ejabberd_hooks:run_fold(privacy_check_packet, Host, allow, [Checked, #presence{from = JID, to = To}, out]);
         false ->
             unsubscribed
     end.
@@ -1174,6 +1220,12 @@ open_gates(Name, #state{hosts = Hosts} = State) ->
     [order_sessions({Name, User, '_'}, open) || User <- Users],
     Host = maps:get(Name, Hosts),
     State#state{hosts = Hosts#{Name => Host#host{ready = false, timer = cancel(Host#host.timer)}}}.
+
+%% Their own presence, to all who see another.
+leave_plain(Name) ->
+    ets:insert(rapport, {{host, Name}, open}),
+    [show_truth(Session, jid:make(User, Host, Resource))
+     || #session{key = {Host, User, Resource}, held = true} = Session <- sessions({Name, '_', '_'})].
 
 close_gates(Name, Users) ->
     ets:insert(rapport, {{host, Name}, held}),
@@ -1395,14 +1447,14 @@ history(User, Host, After, Max) ->
                 [{<<"complete">>, <<"1">>} || IsComplete] ++
                 [{<<"last">>, element(1, lists:last(Sorted))} || Sorted /= []] ++
                 [{<<"count">>, integer_to_binary(Count)} || is_integer(Count)]],
-               lists:flatmap(fun(Entry) -> archived_el(Entry, bare(JID)) end, Sorted));
+               lists:flatmap(fun archived_el/1, Sorted));
         {error, _} ->
             xmpp:err_internal_server_error()
     end.
 
-archived_el({Id, At, #forwarded{sub_els = [#message{} = Msg]}}, Owner) ->
-    [el(<<"tap">>, [{<<"id">>, Id}, {<<"at">>, at(At)}], [reduce(Msg, Owner, Id)]) || is_tappable(Msg)];
-archived_el(_, _) ->
+archived_el({Id, At, #forwarded{sub_els = [#message{} = Msg]}}) ->
+    [el(<<"tap">>, [{<<"id">>, Id}, {<<"at">>, at(At)}], [reduce(Msg, [])]) || is_tappable(Msg)];
+archived_el(_) ->
     [].
 
 %%%===================================================================

@@ -1,4 +1,4 @@
-"""Fixtures for the stories of the link: a private Prosody and a component by hand that speaks it."""
+"""Fixtures for the stories of the link: a private server and a component by hand that speaks it."""
 
 from collections.abc import Awaitable, Callable
 

@@ -33,48 +33,49 @@ async def only_tap(component):
 
 
 @pytest.mark.parametrize("kind", ["chat", "normal", None])
-async def test_a_delivered_message_is_tapped_with_its_attributes_and_instant(prosody, client, linked, kind):
-    rapport = await linked(prosody)
-    await client(prosody, "alice@localhost/phone")
-    bob = await client(prosody, "bob@localhost/laptop")
+async def test_a_delivered_message_is_tapped_with_its_attributes_and_instant(server, client, linked, kind):
+    rapport = await linked(server)
+    await client(server, "alice@localhost/phone")
+    bob = await client(server, "bob@localhost/laptop")
     before = time.time()
     identity = await bob.message("alice@localhost", "hello", type=kind)
     tap = await rapport.expect_notice("tap")
     assert before - 0.01 <= float(tap.get("at")) <= time.time() + 0.01
     assert len(tap.get("at").partition(".")[2]) == 6
     message = message_of(tap)
-    assert message.attrib == {
+    # ejabberd writes the default, normal.
+    assert {"type": "normal", **message.attrib} == {
         "from": "bob@localhost/laptop",
         "to": "alice@localhost",
         "id": identity,
-        **({"type": kind} if kind else {}),
+        "type": kind or "normal",
     }
     assert xml.text(message, "body") == ""
 
 
 @pytest.mark.parametrize("to", ["alice@localhost", "alice@localhost/phone", "alice@localhost/gone"])
 @pytest.mark.parametrize("online", [True, False])
-async def test_it_is_tapped_once_whatever_the_address(prosody, client, linked, to, online):
-    rapport = await linked(prosody)
-    bob = await client(prosody, "bob@localhost/laptop")
+async def test_it_is_tapped_once_whatever_the_address(server, client, linked, to, online):
+    rapport = await linked(server)
+    bob = await client(server, "bob@localhost/laptop")
     await bob.carbons()
-    second = await client(prosody, "bob@localhost/second")
+    second = await client(server, "bob@localhost/second")
     await second.carbons()
     if online:
         for resource in ("phone", "desk"):
-            alice = await client(prosody, f"alice@localhost/{resource}")
+            alice = await client(server, f"alice@localhost/{resource}")
             await alice.carbons()
     identity = await bob.message(to, "hello")
     message = await only_tap(rapport)
     assert (message.get("id"), message.get("to")) == (identity, to)
 
 
-async def test_what_was_stored_offline_is_not_tapped_again_when_it_is_fetched(prosody, client, linked):
-    rapport = await linked(prosody)
-    bob = await client(prosody, "bob@localhost/laptop")
+async def test_what_was_stored_offline_is_not_tapped_again_when_it_is_fetched(server, client, linked):
+    rapport = await linked(server)
+    bob = await client(server, "bob@localhost/laptop")
     await bob.message("alice@localhost", "hello")
     await rapport.expect_notice("tap")
-    alice = await client(prosody, "alice@localhost/phone")
+    alice = await client(server, "alice@localhost/phone")
     await alice.until(lambda: alice.bodies("bob@localhost"))
     await rapport.nothing(lambda stanza: xml.child(stanza, "tap", xml.LINK) is not None)
 
@@ -93,10 +94,10 @@ async def test_what_was_stored_offline_is_not_tapped_again_when_it_is_fetched(pr
         ("normal", "<body xmlns='http://www.w3.org/1999/xhtml'>x</body>"),
     ],
 )
-async def test_what_is_no_message_of_the_kind_is_not_tapped(prosody, client, linked, kind, inner):
-    rapport = await linked(prosody)
-    bob = await client(prosody, "bob@localhost/laptop")
-    await client(prosody, "alice@localhost/phone")
+async def test_what_is_no_message_of_the_kind_is_not_tapped(server, client, linked, kind, inner):
+    rapport = await linked(server)
+    bob = await client(server, "bob@localhost/laptop")
+    await client(server, "alice@localhost/phone")
     await bob.message("alice@localhost", extra=inner, type=kind)
     await bob.message("alice@localhost/phone", extra=inner, type=kind)
     marker = await bob.message("alice@localhost", "the end")
@@ -114,17 +115,17 @@ async def test_what_is_no_message_of_the_kind_is_not_tapped(prosody, client, lin
         "<body/><body xml:lang='de'>x</body>",
     ],
 )
-async def test_encrypted_ones_and_displayed_markers_are_tapped(prosody, client, linked, inner):
-    rapport = await linked(prosody)
-    bob = await client(prosody, "bob@localhost/laptop")
+async def test_encrypted_ones_and_displayed_markers_are_tapped(server, client, linked, inner):
+    rapport = await linked(server)
+    bob = await client(server, "bob@localhost/laptop")
     identity = await bob.message("alice@localhost", extra=inner)
     assert (await only_tap(rapport)).get("id") == identity
 
 
-async def test_messages_to_oneself_and_to_the_component_are_not_tapped(prosody, client, linked):
-    rapport = await linked(prosody)
-    bob = await client(prosody, "bob@localhost/laptop")
-    other = await client(prosody, "bob@localhost/phone")
+async def test_messages_to_oneself_and_to_the_component_are_not_tapped(server, client, linked):
+    rapport = await linked(server)
+    bob = await client(server, "bob@localhost/laptop")
+    other = await client(server, "bob@localhost/phone")
     for to in ("bob@localhost", other.jid, rapport.domain, f"shop@{rapport.domain}"):
         await bob.message(to, "hello")
     await rapport.send(f"<message from='shop@{rapport.domain}' to='bob@localhost' type='chat'><body>hi</body></message>")
@@ -132,40 +133,40 @@ async def test_messages_to_oneself_and_to_the_component_are_not_tapped(prosody, 
     assert (await only_tap(rapport)).get("id") == marker
 
 
-async def test_a_message_to_nobody_is_not_tapped(prosody, client, linked):
-    rapport = await linked(prosody)
-    bob = await client(prosody, "bob@localhost/laptop")
+async def test_a_message_to_nobody_is_not_tapped(server, client, linked):
+    rapport = await linked(server)
+    bob = await client(server, "bob@localhost/laptop")
     for to in ("nobody@localhost", "nobody@localhost/phone"):
         identity = await bob.message(to, "hello")
         assert xml.condition(await bob.expect(lambda stanza, identity=identity: stanza.get("id") == identity)) == "service-unavailable"
     await rapport.nothing(lambda stanza: xml.child(stanza, "tap", xml.LINK) is not None)
 
 
-async def test_a_message_that_offline_storage_refuses_is_not_tapped(make_prosody, client, linked):
-    prosody = await make_prosody(extra='modules_disabled = { "mam", "offline", "limits", "tls", "s2s" }')
-    rapport = await linked(prosody)
-    bob = await client(prosody, "bob@localhost/laptop")
+async def test_a_message_that_offline_storage_refuses_is_not_tapped(make_server, client, linked):
+    server = await make_server(without=["archive", "offline"])
+    rapport = await linked(server)
+    bob = await client(server, "bob@localhost/laptop")
     refused = await bob.message("alice@localhost", "hello")
     assert xml.condition(await bob.expect(lambda stanza: stanza.get("id") == refused)) == "service-unavailable"
-    await client(prosody, "alice@localhost/phone")
+    await client(server, "alice@localhost/phone")
     taken = await bob.message("alice@localhost", "hello")
     assert (await only_tap(rapport)).get("id") == taken
 
 
-async def test_an_archived_message_counts_without_offline_storage(make_prosody, client, linked):
-    prosody = await make_prosody(extra='modules_disabled = { "offline", "limits", "tls", "s2s" }')
-    rapport = await linked(prosody)
-    bob = await client(prosody, "bob@localhost/laptop")
+async def test_an_archived_message_counts_without_offline_storage(make_server, client, linked):
+    server = await make_server(without=["offline"])
+    rapport = await linked(server)
+    bob = await client(server, "bob@localhost/laptop")
     identity = await bob.message("alice@localhost", "hello")
     assert (await only_tap(rapport)).get("id") == identity
     await bob.nothing(lambda stanza: stanza.get("type") == "error")
 
 
 @pytest.mark.parametrize("who", ["alice", "bob"])
-async def test_a_blocked_message_is_not_tapped(prosody, client, linked, who):
-    rapport = await linked(prosody)
-    alice = await client(prosody, "alice@localhost/phone")
-    bob = await client(prosody, "bob@localhost/laptop")
+async def test_a_blocked_message_is_not_tapped(server, client, linked, who):
+    rapport = await linked(server)
+    alice = await client(server, "alice@localhost/phone")
+    bob = await client(server, "bob@localhost/laptop")
     if who == "alice":
         await alice.block("bob@localhost")
     else:
@@ -176,9 +177,9 @@ async def test_a_blocked_message_is_not_tapped(prosody, client, linked, who):
     assert (await only_tap(rapport)).get("id") == marker
 
 
-async def test_no_text_leaves_the_server(prosody, client, linked):
-    rapport = await linked(prosody)
-    bob = await client(prosody, "bob@localhost/laptop")
+async def test_no_text_leaves_the_server(server, client, linked):
+    rapport = await linked(server)
+    bob = await client(server, "bob@localhost/laptop")
     secret = "s3cret"
     inner = (
         f"<subject>{secret}</subject><thread>{secret}</thread>"
@@ -229,10 +230,10 @@ async def test_no_text_leaves_the_server(prosody, client, linked):
     assert by_name["delay"].get("stamp") == "2020-01-01T00:00:00Z"
 
 
-async def test_only_the_stanza_id_of_the_recipients_archive_is_kept(prosody, client, linked):
-    rapport = await linked(prosody)
-    alice = await client(prosody, "alice@localhost/phone")
-    bob = await client(prosody, "bob@localhost/laptop")
+async def test_only_the_stanza_id_of_the_recipients_archive_is_kept(server, client, linked):
+    rapport = await linked(server)
+    alice = await client(server, "alice@localhost/phone")
+    bob = await client(server, "bob@localhost/laptop")
     forged = "".join(
         f"<stanza-id xmlns='urn:xmpp:sid:0' by='{by}' id='x'/>" for by in ("alice@localhost", "bob@localhost", "carol@localhost")
     )
@@ -245,13 +246,13 @@ async def test_only_the_stanza_id_of_the_recipients_archive_is_kept(prosody, cli
     assert kept == [("alice@localhost", real[-1])] and real[-1] != "x"
 
 
-async def test_between_two_served_hosts_the_recipients_side_taps(make_prosody, client, component):
+async def test_between_two_served_hosts_the_recipients_side_taps(make_server, client, component):
     hosts = [Host("localhost", {"alice": [Contact("bob@other.localhost")]}), Host("other.localhost", {"bob": [Contact("alice@localhost")]})]
-    prosody = await make_prosody(hosts)
-    rapport = await component(prosody)
+    server = await make_server(hosts)
+    rapport = await component(server)
     await rapport.start(host="localhost")
     await rapport.start(host="other.localhost")
-    alice = await client(prosody, "alice@localhost/phone")
+    alice = await client(server, "alice@localhost/phone")
     await alice.message("bob@other.localhost", "hello")
     tap = await rapport.expect_notice("tap", host="other.localhost")
     assert tap.get("n") == "1"
@@ -259,12 +260,12 @@ async def test_between_two_served_hosts_the_recipients_side_taps(make_prosody, c
     assert len(rapport.notices("tap")) == 1
 
 
-async def test_a_message_to_a_host_that_is_not_served_is_tapped_at_the_senders(make_prosody, client, linked):
+async def test_a_message_to_a_host_that_is_not_served_is_tapped_at_the_senders(make_server, client, linked):
     hosts = [Host(users=friends("alice", "bob")), Host("other.localhost", {"carol": []}, served=False)]
-    prosody = await make_prosody(hosts)
-    rapport = await linked(prosody)
-    bob = await client(prosody, "bob@localhost/phone")
-    carol = await client(prosody, "carol@other.localhost/phone")
+    server = await make_server(hosts)
+    rapport = await linked(server)
+    bob = await client(server, "bob@localhost/phone")
+    carol = await client(server, "carol@other.localhost/phone")
     sent = await bob.message("carol@other.localhost", "hello")
     message = await only_tap(rapport)
     assert message.get("id") == sent
@@ -273,11 +274,11 @@ async def test_a_message_to_a_host_that_is_not_served_is_tapped_at_the_senders(m
     assert message_of(await rapport.expect_notice("tap")).get("id") == back
 
 
-async def federated(make_prosody, grace=30):
+async def federated(make_server, grace=30):
     """Two servers: localhost with alice and bob, served; there.localhost with dora, of which Rapport knows nothing."""
-    one = await make_prosody([Host(users=friends("alice", "bob"))], peers={}, grace=grace)
+    one = await make_server([Host(users=friends("alice", "bob"))], peers={}, grace=grace)
     peers = {"localhost": one.s2s_port, one.component: one.s2s_port}
-    two = await make_prosody([Host("there.localhost", {"dora": []})], peers=peers, module=False)
+    two = await make_server([Host("there.localhost", {"dora": []})], peers=peers, module=False)
     two.component = "unused.localhost"
     await two.restart()
     one.peers = {"there.localhost": two.s2s_port}
@@ -285,8 +286,8 @@ async def federated(make_prosody, grace=30):
     return one, two
 
 
-async def test_a_remote_bounce_of_a_tapped_message_is_told(make_prosody, client, linked):
-    one, _ = await federated(make_prosody)
+async def test_a_remote_bounce_of_a_tapped_message_is_told(make_server, client, linked):
+    one, _ = await federated(make_server)
     rapport = await linked(one)
     bob = await client(one, "bob@localhost/phone")
     bounced = await bob.message("nobody@there.localhost", "hello")
@@ -300,8 +301,8 @@ async def test_a_remote_bounce_of_a_tapped_message_is_told(make_prosody, client,
     await rapport.nothing(lambda stanza: xml.child(stanza, "bounce", xml.LINK) is not None)
 
 
-async def test_remote_messages_are_tapped_and_wait_like_all(make_prosody, client, component):
-    one, two = await federated(make_prosody, grace=2)
+async def test_remote_messages_are_tapped_and_wait_like_all(make_server, client, component):
+    one, two = await federated(make_server, grace=2)
     dora = await client(two, "dora@there.localhost/phone")
     heard = await dora.message("alice@localhost", "hello")
     waiting = await dora.message("shop@rapport.localhost", "anybody?")
@@ -314,9 +315,9 @@ async def test_remote_messages_are_tapped_and_wait_like_all(make_prosody, client
     await rapport.expect(lambda stanza: xml.body(stanza) == "now?" and xml.child(stanza, "handed", xml.LINK) is not None)
 
 
-async def test_a_read_state_is_told_after_it_was_published(prosody, client, linked):
-    rapport = await linked(prosody)
-    alice = await client(prosody, "alice@localhost/phone")
+async def test_a_read_state_is_told_after_it_was_published(server, client, linked):
+    rapport = await linked(server)
+    alice = await client(server, "alice@localhost/phone")
     before = time.time()
     answer = await alice.iq(
         "set",
@@ -336,9 +337,9 @@ async def test_a_read_state_is_told_after_it_was_published(prosody, client, link
     }
 
 
-async def test_a_refused_or_other_publication_tells_nothing(prosody, client, linked):
-    rapport = await linked(prosody)
-    bob = await client(prosody, "bob@localhost/phone")
+async def test_a_refused_or_other_publication_tells_nothing(server, client, linked):
+    rapport = await linked(server)
+    bob = await client(server, "bob@localhost/phone")
     item = (
         "<item id='bob@localhost'><displayed xmlns='urn:xmpp:mds:displayed:0'>"
         "<stanza-id xmlns='urn:xmpp:sid:0' id='s1' by='alice@localhost'/></displayed></item>"

@@ -39,6 +39,7 @@ MODULES: Mapping[str, Mapping[str, Any]] = {
     "mod_version": {},
 }
 
+MODULE_OF = {"archive": "mod_mam", "offline": "mod_offline"}
 # The module's source -> its beam.
 _compiled: dict[bytes, bytes] = {}
 
@@ -97,16 +98,18 @@ class Ejabberd(Server):
 
     def write_config(self) -> None:
         """(Re)write ejabberd.yml from the present attributes; `start` does it too."""
-        modules = {name: options for name, options in self._modules.items() if options is not None}
+        left_out = [MODULE_OF[name] for name in self.without]
+        modules = {name: options for name, options in self._modules.items() if options is not None and name not in left_out}
         if self._muc:
             modules["mod_muc"] = {"host": f"conference.{self.domain}"}
         if self.peers is not None:
             modules["mod_s2s_dialback"] = {}
         rapport = {"mod_rapport": {"component": self.component, "grace": f"{self.grace} s", "buffer": self.buffer}}
         local: dict[str, Any] = {"ip": "127.0.0.1"}
+        components = {domain: {"password": self.secret} for domain in (self.component, *self.others)}
         listen: list[dict[str, Any]] = [
             {**local, "port": self.c2s_port, "module": "ejabberd_c2s", "starttls": False},
-            {**local, "port": self.component_port, "module": "ejabberd_service", "hosts": {self.component: {"password": self.secret}}},
+            {**local, "port": self.component_port, "module": "ejabberd_service", "hosts": components},
             {**local, "port": self.http_port, "module": "ejabberd_http", "request_handlers": {"/api": "mod_http_api"}},
         ]
         if self.peers is not None:

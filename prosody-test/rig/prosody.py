@@ -22,6 +22,7 @@ MODULES = (
     *("vcard4", "vcard_legacy", "offline", "adhoc", "version", "time", "smacks", "csi_simple", "bookmarks"),
     *("admin_socket", "admin_shell"),
 )
+MODULE_OF = {"archive": "mam", "offline": "offline"}
 
 FAULT = re.compile(r":rapport\terror\t|modulemanager\terror\t.*rapport|(?i:traceback)")
 # Prosody 0.12.3 sometimes trips over a connection that closes (net/server_epoll.lua:608, nothing of a module in the stack), and goes on.
@@ -84,7 +85,8 @@ class Prosody(Server):
     def write_config(self) -> None:
         """(Re)write prosody.cfg.lua from the present attributes; `start` does it too."""
         s2s = self.peers is not None
-        modules = [*self._modules, *(["s2s", "dialback", "rig_peers"] if s2s else [])]
+        left_out = [MODULE_OF[name] for name in self.without]
+        modules = [each for each in self._modules if each not in left_out] + (["s2s", "dialback", "rig_peers"] if s2s else [])
         ours = ["rapport"] if self.module else []
         peers = "{ " + ", ".join(f"[{lua(name)}] = {port}" for name, port in (self.peers or {}).items()) + " }"
         lines = [
@@ -114,7 +116,7 @@ class Prosody(Server):
             f"log = {{ {self._log_level} = {lua(str(self._log))} }}",
             f"admins = {lua_list(self.admins)}",
             f"modules_enabled = {lua_list(modules)}",
-            f"modules_disabled = {lua_list(['limits', 'tls', *([] if s2s else ['s2s'])])}",
+            f"modules_disabled = {lua_list(['limits', 'tls', *left_out, *([] if s2s else ['s2s'])])}",
             self._extra,
         ]
         for host in self.hosts:
@@ -136,6 +138,7 @@ class Prosody(Server):
                 f"rapport_buffer = {self.buffer}",
             ]
         lines.append(self._component_extra)
+        lines += [f"Component {lua(other)}\ncomponent_secret = {lua(self.secret)}" for other in self.others]
         if self._muc:
             lines.append(f'Component {lua(f"conference.{self.domain}")} "muc"')
         self._config.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -51,6 +51,8 @@ class Server(abc.ABC):
         peers: other servers that it reaches by s2s: host name -> port on 127.0.0.1. None: no s2s at all.
         module: whether mod_rapport is loaded on the served hosts and on the component.
         admins: bare JIDs.
+        others: domains of more components, with the same secret.
+        without: what it has not got: "archive", "offline" (storage).
     """
 
     kind: str
@@ -64,6 +66,8 @@ class Server(abc.ABC):
         peers: Mapping[str, int] | None = None,
         module: bool = True,
         admins: Sequence[str] = ("admin@localhost",),
+        others: Sequence[str] = (),
+        without: Sequence[str] = (),
     ) -> None:
         self.hosts = tuple(hosts)
         self.grace = grace
@@ -71,6 +75,8 @@ class Server(abc.ABC):
         self.peers = peers
         self.module = module
         self.admins = tuple(admins)
+        self.others = tuple(others)
+        self.without = tuple(without)
         self.component = COMPONENT
         self.secret = SECRET
         # Not pytest's tmp_path: a UNIX socket in it must have a path of less than 108 bytes.
