@@ -1,5 +1,6 @@
 """docs/commands.md, held against the registry: each command, how it is written, and who may give it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,27 +23,25 @@ name = "The Bookshop"
 members = ["ann@example.org"]
 """
 
-SUB_USER, USER, ADMIN = (
-    Asker(f"{name}@example.org/x", f"{name}@example.org", admin=name == "admin", local=True) for name in ("ann", "bob", "admin")
-)
+SUB_USER, USER = (Asker(f"{name}@example.org/x", f"{name}@example.org", admin=False, local=True) for name in ("ann", "bob"))
+ADMIN = replace(USER, admin=True)
+BOTH = replace(SUB_USER, admin=True)
 REMOTE = Asker("cat@example.net/x", "cat@example.net", admin=False, local=False)
-COMMAND_LINE = Asker("rapport.example.org", "rapport.example.org", admin=True, local=False)
 
 
 async def who(command: Command) -> str:
-    for asker, them in ((REMOTE, "everybody"), (USER, "users"), (SUB_USER, "sub-users, admins")):
+    for asker, them in ((REMOTE, "everybody"), (USER, "users")):
         if await command.may(asker):
             return them
-    return "admins"
+    return ", ".join([them for asker, them in ((SUB_USER, "sub-users"), (ADMIN, "admins")) if await command.may(asker)])
 
 
 async def table(registry: Registry) -> list[str]:
     """In Markdown."""
-    rows = ["| node | in the chat | `rapport admin` | who | what |", "| --- | --- | --- | --- | --- |"]
-    for command in await registry.for_asker(ADMIN):
+    rows = ["| command | in the chat | who | what |", "| --- | --- | --- | --- |"]
+    for command in await registry.for_asker(BOTH):
         written = usage(command).replace("|", r"\|")
-        typed = "yes" if await command.may(COMMAND_LINE) else "no"
-        rows.append(f"| `{command.node}` | `{written}` | {typed} | {await who(command)} | {command.help} |")
+        rows.append(f"| `{command.node}` | `{written}` | {await who(command)} | {command.help} |")
     return rows
 
 
