@@ -69,8 +69,8 @@ class Server(Protocol):
 
 
 class Ledger(Protocol):
-    async def pairs(self, user: str) -> Sequence[Pair]:
-        """Every pair with this bare JID as sender or recipient, in one query."""
+    async def pairs(self, user: str, since: float = 0.0) -> Sequence[Pair]:
+        """Every pair with this bare JID as sender or recipient, but those where nothing is as new as `since`; in one query."""
 
     async def unread(self, reader: str) -> Mapping[str, int]:
         """How many unread messages wait for `reader`, by writer; none where there are none."""
@@ -84,6 +84,13 @@ class Queued:
     stanza: Element
     at: float
     """When it came, UNIX seconds."""
+
+    def once(self, what: str) -> str:
+        """The id under which the server takes `what` becomes of this message only once (docs/link.md, 2).
+
+        With the instant: a database that is new, or restored from a backup, gives numbers that the server has seen.
+        """
+        return f"{self.id}.{round(self.at * 1e6):x}:{what}"
 
 
 IqAnswer = Callable[[Element, Address], Awaitable[Element | None]]

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 from xml.etree.ElementTree import Element
 
 from stanzas.namespaces import CLIENT, COMPONENT, LINK, XML, qualified
@@ -348,8 +348,7 @@ class RosterRequest:
         return cls(_text(element, "user"))
 
 
-@dataclass(frozen=True, slots=True)
-class RosterItem:
+class RosterItem(NamedTuple):
     """A roster item as the server holds it; `subscription` is RFC 6121's word."""
 
     jid: str

@@ -126,9 +126,10 @@ class FakeLedger:
 
     facts: list[Fact] = field(default_factory=list)
 
-    async def pairs(self, user: str) -> Sequence[Pair]:
+    async def pairs(self, user: str, since: float = 0.0) -> Sequence[Pair]:
         names = {(fact.sender, fact.recipient) for fact in self._messages() if user in (fact.sender, fact.recipient)}
-        return [self._pair(sender, recipient) for sender, recipient in sorted(names)]
+        found = (self._pair(sender, recipient) for sender, recipient in sorted(names))
+        return [pair for pair in found if since <= max(pair.last_at, pair.read_at)]
 
     async def unread(self, reader: str) -> Mapping[str, int]:
         return {}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Column, CompoundSelect, Connection, ScalarSelect, Table, and_, func, literal, select
+from sqlalchemy import Column, ColumnElement, CompoundSelect, Connection, ScalarSelect, Table, and_, func, literal, or_, select, true
 
 from component.ledger.engine import Database, T, Work
 from component.ledger.mark import Handed, is_stored, read_mark, write_mark
@@ -133,14 +133,15 @@ class Ledger:
         await self._database.settled()
         return await self._database.read(work)
 
-    async def pairs(self, user: str) -> Sequence[Pair]:
-        """Every pair with this bare JID as sender or recipient, in one query."""
+    async def pairs(self, user: str, since: float = 0.0) -> Sequence[Pair]:
+        """Every pair with this bare JID as sender or recipient, but those where nothing is as new as `since`; in one query."""
 
         def work(connection: Connection) -> list[Pair]:
             columns = PAIRS.c.last_at, PAIRS.c.new_at, PAIRS.c.read_at
+            recent = or_(PAIRS.c.last_at >= since, PAIRS.c.read_at >= since)
             return [
                 Pair(user, other, last_at, new_at, read_at) if is_sender else Pair(other, user, last_at, new_at, read_at)
-                for is_sender, other, last_at, new_at, read_at in connection.execute(_with(user, PAIRS, *columns))
+                for is_sender, other, last_at, new_at, read_at in connection.execute(_with(user, PAIRS, *columns, where=recent))
             ]
 
         return await self._ask(work)
@@ -214,11 +215,12 @@ def _number(jid: str) -> ScalarSelect[Any]:
     return select(JIDS.c.id).where(JIDS.c.jid == jid).scalar_subquery()
 
 
-def _with(user: str, table: Table, *columns: Column[Any]) -> CompoundSelect[Any]:
+def _with(user: str, table: Table, *columns: Column[Any], where: ColumnElement[bool] = true()) -> CompoundSelect[Any]:  # noqa: B008
     """Of the rows of `pairs` or `scores` with this user: whether as sender, the other's JID, and these columns."""
+    both = (table.c.sender, table.c.recipient), (table.c.recipient, table.c.sender)
     sent, received = (
-        select(literal(mine is table.c.sender), JIDS.c.jid, *columns).join(JIDS, JIDS.c.id == other).where(mine == _number(user))
-        for mine, other in ((table.c.sender, table.c.recipient), (table.c.recipient, table.c.sender))
+        select(literal(mine is table.c.sender), JIDS.c.jid, *columns).join(JIDS, JIDS.c.id == other).where(mine == _number(user), where)
+        for mine, other in both
     )
     return sent.union_all(received)
 

@@ -4,9 +4,9 @@ import asyncio
 import itertools
 import logging
 import secrets
-import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, Protocol, TypeVar
 from xml.etree.ElementTree import Element
 
@@ -31,6 +31,8 @@ ANSWER = 10.0
 """Seconds after which an IQ of ours counts as unanswered."""
 KEPT = 20_000
 """Rosters (and block lists) kept in memory; past that the one longest unused is asked for anew."""
+ITEMS = 200_000
+"""Different roster items remembered, to be shared by the rosters that have them."""
 
 _T = TypeVar("_T")
 
@@ -120,6 +122,12 @@ class Cache:
     def clear(self) -> None:
         self._kept.clear()
         self._stale.update(self._asking)
+
+
+@lru_cache(ITEMS)
+def _item(jid: str, subscription: str, name: str, groups: tuple[str, ...]) -> Item:
+    """The same object for the same item of many rosters."""
+    return Item(jid, Subscription(subscription), name, frozenset(groups))
 
 
 class Link:
@@ -345,10 +353,7 @@ class Link:
 
     async def _fetch_roster(self, user: str) -> Roster:
         result = await self._request(user, link.RosterRequest(split(user)[0]), link.RosterResult)
-        return {
-            item.jid: Item(sys.intern(item.jid), Subscription(item.subscription), item.name, frozenset(item.groups))
-            for item in result.items
-        }
+        return {item.jid: item for item in (_item(*each) for each in result.items)}
 
     async def _fetch_blocks(self, user: str) -> frozenset[str]:
         return frozenset((await self._request(user, link.BlocksRequest(split(user)[0]), link.BlocksResult)).jids)

@@ -5,9 +5,8 @@ A user's state is held while they opted in and have an available session; it is 
 """
 
 import asyncio
-import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from weakref import WeakValueDictionary
 
@@ -25,6 +24,7 @@ AGAIN = 5.0
 """Seconds after which a server that did not tell a roster is asked again."""
 GATHERING = 32
 """Users gathered at a time: after a start each is soon right, and no request waits for its answer behind those of all others."""
+NEVER = Recent()
 NOTHING = ""
 """The key of a contact who has seen nothing of a session."""
 
@@ -60,9 +60,10 @@ class _User:
     settings: Settings
     gathered: bool = False
     roster: Roster = field(default_factory=dict)
-    viewers: dict[str, None] = field(default_factory=dict)
-    """Contacts who get the user's presence: subscribed and not blocked, in the roster's order."""
+    hidden: frozenset[str] = frozenset()
+    """Who of the roster gets no presence of the user: not subscribed, or blocked."""
     contacts: dict[str, _Contact] = field(default_factory=dict)
+    """Those with whom something passed that a window may still hold; with the others nothing recent did."""
     newest_unread: float = 0.0
     shown: dict[str, _Shown] = field(default_factory=dict)
     """By full JID of the session."""
@@ -74,6 +75,13 @@ class _User:
         if known is None:
             known = self.contacts[jid] = _Contact()
         return known
+
+    def is_viewer(self, contact: str) -> bool:
+        return contact in self.roster and contact not in self.hidden
+
+    def viewers(self) -> list[str]:
+        """Contacts who get the user's presence: subscribed and not blocked, in the roster's order."""
+        return [contact for contact in self.roster if contact not in self.hidden]
 
     def find_newest_unread(self) -> None:
         self.newest_unread = max((contact.unread_at for contact in self.contacts.values()), default=0.0)
@@ -148,6 +156,9 @@ class Presence:
                 self._forget(user)
             elif user in self._users:
                 self._users[user].settings = settings
+                if _horizon(settings.rules) > _horizon(before.rules):
+                    self._lanes.put(user, lambda: self._load_pairs(user))
+                    await self._lanes.idle(user)
                 self.refresh(user)
             return settings
 
@@ -176,7 +187,7 @@ class Presence:
                 self._settings[other] = replace(settings, always=tuple(rule for rule in settings.always if rule.who != user))
         for other, state in self._users.items():
             state.settings = self._settings[other]
-            if user in state.contacts or user in state.viewers:
+            if user in state.contacts or state.is_viewer(user):
                 self._reload_pairs(other, user, anew=True)
 
     # --- what the link tells ---
@@ -192,7 +203,8 @@ class Presence:
         state = self._users.get(user)
         if state is None:
             state = self._users[user] = _User(settings)
-            self._gather(user)
+            if self._server.linked(split(user)[1]):  # else this is the state in bulk, and on_ready follows
+                self._gather(user)
         if shown is not None:
             state.shown[session.jid] = _Shown(truth(session.own).key if true else None, dict(shown))
         elif session.jid not in state.shown:
@@ -261,7 +273,7 @@ class Presence:
                 async with self._gathering:
                     roster, blocks = await asyncio.gather(self._server.roster(user), self._server.blocks(user))
                     if pairs or not state.gathered:
-                        _merge(state, user, await self._ledger.pairs(user))
+                        await self._load_pairs(user)
             except LinkDown as error:
                 log.info("presence.waits user=%s reason=%s", user, error)
                 if self._server.linked(split(user)[1]):  # else on_ready comes back to it
@@ -270,8 +282,9 @@ class Presence:
             except LookupError:
                 self._forget(user)
                 return
-            before, state.roster = state.viewers, roster
-            state.viewers = dict.fromkeys(contact for contact in roster if contact != user and not _hidden(roster, blocks, contact))
+            before = state.viewers()
+            state.roster = roster
+            state.hidden = frozenset(contact for contact in roster if contact == user or _hidden(roster, blocks, contact))
             if state.gathered:
                 _viewers_changed(state, before)
             state.gathered = True
@@ -288,17 +301,20 @@ class Presence:
             return
 
         async def work() -> None:
-            pairs = await self._ledger.pairs(user)
-            state = self._users.get(user)
-            if state is not None:
-                before = state.newest_unread
-                if anew:
-                    state.contacts.pop(contact, None)
-                _merge(state, user, pairs)
-                self._settle_unread(user, state, before)
-                self.refresh(user, (contact,))
+            await self._load_pairs(user, contact if anew else "")
+            self.refresh(user, (contact,))
 
         self._lanes.put(user, work)
+
+    async def _load_pairs(self, user: str, anew: str = "") -> None:
+        """Take the ledger's pairs into what is known, and in place of what is known of the contact `anew`."""
+        pairs = await self._ledger.pairs(user, self._clock.now() - _horizon(self.settings(user).rules))
+        state = self._users.get(user)
+        if state is not None:
+            before = state.newest_unread
+            state.contacts.pop(anew, None)
+            _merge(state, user, pairs)
+            self._settle_unread(user, state, before)
 
     def _forget(self, user: str) -> None:
         self._users.pop(user, None)
@@ -321,7 +337,7 @@ class Presence:
 
     def _verdict(self, state: _User, contact: str, now: float) -> Verdict:
         known = state.contacts.get(contact)
-        recent = Recent(known.sent_at, known.received_at) if known is not None else Recent()
+        recent = Recent(known.sent_at, known.received_at) if known is not None else NEVER
         always = None
         if state.settings.always:
             item = state.roster.get(contact)
@@ -334,26 +350,31 @@ class Presence:
         if state is None or not state.gathered or not self._server.linked(split(user)[1]):
             return
         now = self._clock.now()
-        viewers = state.viewers if only is None else [contact for contact in only if contact in state.viewers]
-        verdicts = {contact: self._verdict(state, contact, now) for contact in viewers}
+        viewers = state.viewers() if only is None else [contact for contact in only if state.is_viewer(contact)]
+        others = decide(NEVER, state.newest_unread, state.settings.rules, None, now)
+        ends = {others.until}
+        contacts: dict[Outcome, list[str]] = {others.outcome: []}
+        is_other = contacts[others.outcome].append
+        for contact in viewers:
+            if contact in state.contacts or state.settings.always:
+                verdict = self._verdict(state, contact, now)
+                ends.add(verdict.until)
+                contacts.setdefault(verdict.outcome, []).append(contact)
+            else:
+                is_other(contact)
         for session in self._server.sessions(user).values():
-            self._show(session, state.shown.get(session.jid), verdicts)
-        self._set_alarm(user, state, [verdict.until for verdict in verdicts.values() if verdict.until is not None], only is None)
+            self._show(session, state.shown.get(session.jid), contacts)
+        self._set_alarm(user, state, [end for end in ends if end is not None], only is None)
 
-    def _show(self, session: Session, shown: _Shown | None, verdicts: Mapping[str, Verdict]) -> None:
+    def _show(self, session: Session, shown: _Shown | None, contacts: Mapping[Outcome, Sequence[str]]) -> None:
         if shown is None:
             return  # what its contacts have seen comes with the next notice
-        seen_by: dict[Outcome, tuple[Seen, list[str]]] = {}
-        for contact, verdict in verdicts.items():
-            entry = seen_by.get(verdict.outcome)
-            if entry is None:
-                entry = seen_by[verdict.outcome] = (tailor(session.own, verdict.outcome), [])
-            if shown.of(contact) != entry[0].key:
-                shown.keys[contact] = entry[0].key
-                entry[1].append(contact)
-        for seen, contacts in seen_by.values():
-            if contacts:
-                self._server.show(session, seen, contacts)
+        for outcome, those in contacts.items():
+            seen = tailor(session.own, outcome)
+            news = [contact for contact in those if shown.of(contact) != seen.key]
+            if news:
+                shown.keys.update(dict.fromkeys(news, seen.key))
+                self._server.show(session, seen, news)
 
     def _set_alarm(self, user: str, state: _User, ends: list[float], whole: bool) -> None:
         """Wait for the first instant at which a verdict ends. A pass over some contacts can only bring it forward."""
@@ -371,7 +392,7 @@ class Presence:
         for session in self._server.sessions(user).values():
             shown = state.shown.get(session.jid)
             true = truth(session.own)
-            wrong = [contact for contact in state.viewers if shown is None or shown.of(contact) != true.key]
+            wrong = [contact for contact in state.viewers() if shown is None or shown.of(contact) != true.key]
             if wrong:
                 self._server.show(session, true, wrong)
 
@@ -389,9 +410,9 @@ class Presence:
         settings = self.settings(user)
         roster, blocks = await self._server.roster(user), await self._server.blocks(user)
         state = _User(settings, roster=roster)
+        now = self._clock.now()
         _merge(state, user, await self._ledger.pairs(user))
         unread_of = max(state.contacts, key=lambda contact: state.contacts[contact].unread_at, default="")
-        now = self._clock.now()
         found = []
         for contact in roster if contacts is None else contacts:
             verdict = self._verdict(state, contact, now)
@@ -421,6 +442,11 @@ def _hidden(roster: Roster, blocks: frozenset[str], contact: str) -> str:
     return "blocked" if is_blocked(blocks, contact) else ""
 
 
+def _horizon(rules: Rules) -> float:
+    """Seconds: what lies further back can't change a verdict."""
+    return max(rules.sent_window, rules.received_window, rules.unread_max_age)
+
+
 def _merge(state: _User, user: str, pairs: Iterable[Pair]) -> None:
     """Take the ledger's pairs into what is known: all are maxima, so that what arrived meanwhile is kept."""
     for pair in pairs:
@@ -435,8 +461,8 @@ def _merge(state: _User, user: str, pairs: Iterable[Pair]) -> None:
     state.find_newest_unread()
 
 
-def _viewers_changed(state: _User, before: Mapping[str, None]) -> None:
+def _viewers_changed(state: _User, before: Iterable[str]) -> None:
     """Whoever came to see the user's presence, or no longer sees it, has seen nothing of it since."""
-    for contact in before.keys() ^ state.viewers.keys():
+    for contact in {*before} ^ {*state.viewers()}:
         for shown in state.shown.values():
             shown.keys[contact] = NOTHING

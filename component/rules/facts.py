@@ -5,6 +5,7 @@ A fact is about an ordered pair (sender, recipient) of bare JIDs, as the server 
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 
 class Kind(IntEnum):
@@ -65,8 +66,7 @@ class Bounce:
 Fact = Message | Read | Bounce
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(NamedTuple):
     """What the ledger knows of sender → recipient, derived from the facts alone; 0.0 means never.
 
     Every value is a maximum over instants, so that the order of arrival does not matter.
@@ -82,8 +82,7 @@ class Pair:
     """The recipient has read everything up to this instant, by marker or read state (an answer is in the reverse pair)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(NamedTuple):
     """What the messages sender → recipient of one epoch weigh together, exactly (rules.levels.weight, score_at)."""
 
     sender: str

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 from hashlib import blake2b
+from typing import NamedTuple
 
 Texts = tuple[tuple[str, str], ...]
 """Status texts: (xml:lang, text) pairs in the stanza's order; the language is empty where none was given."""
@@ -62,8 +63,7 @@ class Rules:
         return next(outcome for known, outcome in self.outcomes if known is case)
 
 
-@dataclass(frozen=True, slots=True)
-class Recent:
+class Recent(NamedTuple):
     """What passed between user and contact, as instants (0.0: never)."""
 
     sent_at: float = 0.0
@@ -79,8 +79,7 @@ class Always:
     until: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What the contact is to see, why, and the instant at which that may change (None: not by itself)."""
 
     case: Case | None

@@ -1,8 +1,8 @@
 """A user's roster and block list, as values (RFC 6121, 2; XEP-0191)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 
 class Subscription(Enum):
@@ -17,8 +17,7 @@ class Subscription(Enum):
         return self in (Subscription.FROM, Subscription.BOTH)
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     jid: str
     subscription: Subscription
     name: str = ""

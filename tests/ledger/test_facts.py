@@ -41,6 +41,13 @@ async def test_a_ledger_that_knows_nobody_answers_with_nothing(ledger: Ledger) -
     assert await ledger.mark() is None
 
 
+async def test_pairs_where_nothing_is_recent_can_be_left_out(ledger: Ledger) -> None:
+    await record(ledger, wrote(100.0, "m1"), wrote(103.0, "c1", ALICE, CAROL))
+    assert [pair.recipient for pair in await ledger.pairs(ALICE, 101.0)] == [CAROL]
+    assert len(await ledger.pairs(ALICE, 100.0)) == 2
+    assert await ledger.pairs(ALICE, 104.0) == []
+
+
 async def test_a_pair_is_told_to_both_of_its_users(ledger: Ledger) -> None:
     await record(ledger, wrote(100.0, "m1"), wrote(105.0, "m2"), wrote(103.0, "c1", ALICE, CAROL))
     bobs = Pair(BOB, ALICE, last_at=105.0, new_at=105.0)

@@ -85,6 +85,20 @@ async def test_an_unanswered_contact_sees_away_for_the_window(world: World) -> N
     assert world.sees(BOB) == "dnd"  # the message is still unread
 
 
+async def test_windows_that_grow_reach_what_lay_before_them(world: World) -> None:
+    await world.message(ALICE, BOB)
+    world.clock.run(2 * 86400)
+    world.server.log_out(PHONE)
+    world.presence.on_gone(PHONE)
+    world.log_in(PHONE, shown={})
+    await world.presence.drain()
+    explained = await world.presence.explain(ALICE, BOB)
+    assert explained.verdict.case is Case.FREE and explained.recent.sent_at > 0
+    longer = replace(Rules(), sent_window=3 * 86400.0, outcomes=((Case.TALKING, Outcome(Show.DND)), *Rules().outcomes[1:]))
+    await world.presence.change(ALICE, lambda before: replace(before, rules=longer))
+    assert world.sees(BOB) == "dnd"
+
+
 async def test_an_answered_contact_sees_the_user_online(world: World) -> None:
     await world.message(BOB, ALICE)
     await world.message(ALICE, BOB)
