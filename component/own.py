@@ -43,7 +43,7 @@ class Own:
         if line is not None:
             answer = await self._chat.answer(self._who(stanza.get("from", "")), line)
             reply = message(bare(stanza.get("to", "")), stanza.get("from", ""), answer)
-            await self._delivery.deliver(reply, f"{queued.id}:answer")
+            await self._delivery.deliver(reply, queued.once("answer"))
         return True
 
     async def other_message(self, _address: Address, _stanza: Element) -> None:

@@ -65,12 +65,12 @@ class Faces:
         name = writer.name.fn if writer.name is not None else ""
         address = self._face(sender)
         if speaks and await self._levels.wrote(sender, user):
-            self._server.send(naming(address, user, name), once=f"{queued.id}:naming")
-        await self._delivery.deliver(relayed(queued.stanza, address, user, name if speaks else ""), f"{queued.id}:message")
+            self._server.send(naming(address, user, name), once=queued.once("naming"))
+        await self._delivery.deliver(relayed(queued.stanza, address, user, name if speaks else ""), queued.once("message"))
 
     async def _answer(self, queued: Queued, text: str) -> None:
         asked = queued.stanza
-        await self._delivery.deliver(message(bare(asked.get("to", "")), asked.get("from", ""), text), f"{queued.id}:answer")
+        await self._delivery.deliver(message(bare(asked.get("to", "")), asked.get("from", ""), text), queued.once("answer"))
 
     async def _wait_for_link(self, user: str) -> None:
         """Raises LinkDown if the server is there, but the link of the user's host does not come."""

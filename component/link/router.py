@@ -125,7 +125,7 @@ class Router:
                 await handler.presence(address, stanza)
             except (StanzaError, Refused, LinkDown) as error:
                 if (refusal := _refusal(stanza, error)) is not None:
-                    await self._delivery.deliver(refusal, f"{queued.id}:refused")
+                    await self._delivery.deliver(refusal, queued.once("refused"))
         except Stopping:
             return False
         return True

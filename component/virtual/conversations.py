@@ -483,7 +483,7 @@ class Conversations:
             told = message(self._user(team), conversation.customer, text, kind=first.stanza.get("type"))
             conversation.told = True
             # Told first, noted after: the server drops a second one of the same id.
-            self._outbox.deliver(told, f"{first.id}:told", partial(self._note_told, team, conversation))
+            self._outbox.deliver(told, first.once("told"), partial(self._note_told, team, conversation))
 
     def _note_told(self, team: Team, conversation: Conversation) -> None:
         if self.of(team, conversation.customer) is conversation:
@@ -514,7 +514,7 @@ class Conversations:
             if not delivery.returned and delivery.tries == tries:
                 self._sent_or_not(team, conversation, delivery, taken)
 
-        if not self._outbox.send(stanza, f"{delivery.queued.id}:{tries}", then):
+        if not self._outbox.send(stanza, delivery.queued.once(f"{tries}"), then):
             return False
         delivery.queued.stanza.set("id", stanza.get("id", ""))
         self._remember(conversation, delivery)
@@ -590,7 +590,7 @@ class Conversations:
         for delivery in deliveries:
             if delivery.says:
                 error = error_reply(delivery.queued.stanza, condition, text=text or None)
-                self._outbox.deliver(error, f"{delivery.queued.id}:returned", partial(self._deal, delivery))
+                self._outbox.deliver(error, delivery.queued.once("returned"), partial(self._deal, delivery))
             else:
                 self._deal(delivery)
 

@@ -58,7 +58,7 @@ class Replies:
                 self._to_customer(stanza, queued)
             except TooLarge as error:
                 refusal = error_reply(queued.stanza, "resource-constraint", text=str(error))
-                self._outbox.deliver(refusal, f"{queued.id}:refused", partial(self._outbox.dealt, queued.id))
+                self._outbox.deliver(refusal, queued.once("refused"), partial(self._outbox.dealt, queued.id))
 
     # --- messages ---
 
@@ -75,16 +75,16 @@ class Replies:
         sub.missed = 0
         meaning = read(text_of(stanza))
         if isinstance(meaning, Order):
-            self._say(team, conversation, customer, sender, await self._obey(team, customer, sub, meaning, queued), f"{queued.id}:answer")
+            self._say(team, conversation, customer, sender, await self._obey(team, customer, sub, meaning, queued), queued.once("answer"))
             return True
         if isinstance(meaning, Unknown):
             hint = f" Did you mean /{meaning.nearest}?" if meaning.nearest else ""
             text = f"There is no command /{meaning.word}.{hint} /help lists them; begin with // to send a slash."
-            self._say(team, conversation, customer, sender, text, f"{queued.id}:answer")
+            self._say(team, conversation, customer, sender, text, queued.once("answer"))
             return True
         says = counts(stanza)
         if says:
-            conversation = self._take_over(team, customer, conversation, sub, queued.id)
+            conversation = self._take_over(team, customer, conversation, sub, queued)
         elif conversation is None or conversation.member != sub.jid:
             return True  # a receipt or chat state of somebody who has the conversation no more
         disguise = Disguise(
@@ -102,7 +102,7 @@ class Replies:
             self._conversations.release(conversation)
         return False
 
-    def _take_over(self, team: Team, customer: str, conversation: Conversation | None, sub: Sub, number: int) -> Conversation:
+    def _take_over(self, team: Team, customer: str, conversation: Conversation | None, sub: Sub, queued: Queued) -> Conversation:
         """Make the sub-user's message one of the conversation's own: all see a line if it was another's."""
         if conversation is None:
             conversation = self._conversations.begin(team, customer)
@@ -112,10 +112,10 @@ class Replies:
         self._conversations.give(team, conversation, sub.jid, "take-over", {})
         if before is not None:
             taken = f"{sub.profile.name} ({sub.jid}) has taken over this conversation from {self._member_name(team, before)}."
-            self._say(team, conversation, customer, before, taken, f"{number}:over-1")
-            self._say(team, conversation, customer, sub.jid, taken, f"{number}:over-2")
+            self._say(team, conversation, customer, before, taken, queued.once("over-1"))
+            self._say(team, conversation, customer, sub.jid, taken, queued.once("over-2"))
             told = message(self._user(team), customer, f"You are now talking with somebody else of {team.settings.name}.")
-            self._server.send(told, f"{number}:over-3")
+            self._server.send(told, queued.once("over-3"))
         return conversation
 
     def error(self, team: Team, customer: str, error: Element) -> None:
@@ -133,7 +133,7 @@ class Replies:
             else:
                 self._unsent.append((stanza, queued))
 
-        if self._unsent or not self._outbox.send(stanza, f"{queued.id}:out", then):
+        if self._unsent or not self._outbox.send(stanza, queued.once("out"), then):
             self._unsent.append((stanza, queued))
 
     # --- who gets a conversation ---
@@ -150,7 +150,14 @@ class Replies:
         told = [self._line(team, conversation.customer, line) for line in lines if line.id not in waiting]
         if told:
             head = f"{self._member_name(team, before)} had this conversation. Its last lines (times are UTC):"
-            self._say(team, conversation, conversation.customer, member, "\n".join([head, *told]), f"record-{record.id}:lines")
+            self._say(
+                team,
+                conversation,
+                conversation.customer,
+                member,
+                "\n".join([head, *told]),
+                f"record-{record.id}.{record.at:.6f}",
+            )
 
     def name(self, team: Team, conversation: Conversation, member: str) -> None:
         """Tell a sub-user's clients the customer's name (Gajim takes it from this event, and from nothing else)."""

@@ -145,3 +145,18 @@ async def test_the_server_restarts(shop: Open) -> None:
     await people.writes(10)
     await people.stops()
     await people.all_arrived_once_and_in_order()
+
+
+async def test_a_new_database_begins_to_count_anew_beside_a_server_that_remembers(shop: Open) -> None:
+    scene = await shop("ann")
+    await scene.enter("ann", "cat")
+    await scene.says("cat", "one")
+    await scene.gets("ann", "cat", "one")
+    await scene.rapport.stop()
+    for file in scene.rapport.dir.glob("rapport.db*"):
+        file.unlink()
+    await scene.rapport.start()
+    await scene.says("cat", "two")
+    await scene.gets("ann", "cat", "one", "two")
+    await scene.answers("ann", "cat", "three")
+    await scene.hears("cat", "three")
