@@ -1,6 +1,7 @@
 """What is kept of one user: told (export) and forgotten (erase), table by table."""
 
 import base64
+import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +14,13 @@ from component.ledger.mark import Handed, is_stored, read_mark, write_mark
 from component.ledger.recorder import What
 from component.ledger.tables import FACTS, JIDS, PAIRS, QUEUE, SCORES
 from component.rules.addresses import escape
+from component.rules.facts import Kind
 from stanzas.jid import bare
 
 Row = Mapping[str, Any]
 """Column → value, as JSON has them; bytes as base64."""
+JSON = {"json": True}
+"""The `info` of a column whose texts are JSON: they are told as what they mean."""
 
 
 def _nobody(_connection: Connection) -> Iterable[tuple[str, int]]:
@@ -64,7 +68,10 @@ def is_of(column: Column[Any], user: str) -> Any:
 def rows_where(connection: Connection, table: Table, condition: Any) -> Sequence[Row]:
     """The rows of a table for which the condition holds, in the order of its key."""
     found = connection.execute(select(table).where(condition).order_by(*table.primary_key.columns))
-    return [_plain(row) for row in found.mappings()]
+    are_json = {column.name for column in table.columns if column.info == JSON}
+    return [
+        {str(name): json.loads(value) if name in are_json else _plain(value) for name, value in row.items()} for row in found.mappings()
+    ]
 
 
 class Records:
@@ -142,7 +149,7 @@ def _of_pair(table: Table) -> Part:
             .where(is_about(user))
             .order_by(*table.primary_key.columns)
         )
-        return [_plain(row) for row in connection.execute(query).mappings()]
+        return [(_fact(row) if table is FACTS else dict(row)) for row in connection.execute(query).mappings()]
 
     def erase(connection: Connection, user: str) -> None:
         connection.execute(table.delete().where(is_about(user)))
@@ -174,10 +181,11 @@ def _erase_queued(connection: Connection, user: str) -> None:
 _QUEUE = Part(QUEUE.name, _queue_rows, _erase_queued)
 
 
-def _plain(row: Mapping[Any, Any]) -> Row:
-    plain: dict[str, Any] = {
-        str(name): base64.b64encode(value).decode() if isinstance(value, bytes) else value for name, value in row.items()
-    }
-    if "what" in plain:
-        plain["what"] = What(plain["what"]).name.lower()
-    return plain
+def _fact(row: Mapping[Any, Any]) -> Row:
+    what = What(row["what"])
+    kind = Kind(row["kind"]).name.lower() if what <= What.CORRECTION else None
+    return {**row, "what": what.name.lower(), "kind": kind}
+
+
+def _plain(value: Any) -> Any:
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else value

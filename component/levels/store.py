@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from component.ledger.engine import Database
-from component.ledger.erase import by_columns
+from component.ledger.erase import JSON, by_columns
 from component.rules.doors import NOTHING, Door
 from component.rules.levels import NO_LABELS, Labels
 from stanzas.files import SharedFile
@@ -46,7 +46,7 @@ LABELS = Table(
     metadata,
     Column("owner", Text, primary_key=True),
     Column("contact", Text, primary_key=True),
-    Column("labels", Text, nullable=False),  # JSON: a list of texts
+    Column("labels", Text, nullable=False, info=JSON),  # a list of texts
     Column("level", SmallInteger),
     Column("pinned", Boolean, nullable=False),
 )
@@ -86,7 +86,7 @@ FILES = Table(
     Column("name", Text, nullable=False),
     Column("size", BigInteger),
     Column("media_type", Text, nullable=False),
-    Column("hashes", Text, nullable=False),  # JSON: a list of [algorithm, base64]
+    Column("hashes", Text, nullable=False, info=JSON),  # a list of [algorithm, base64]
     Column("level", SmallInteger),  # none: every open one
 )
 Index("levels_files_owner", FILES.c.owner)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import Boolean, Column, Connection, Double, MetaData, String, Table, Text, delete, select
 
 from component.ledger.engine import Database
-from component.ledger.erase import by_columns
+from component.ledger.erase import JSON, by_columns
 from component.rules.presence import Always, Case, Outcome, Rules, Show
 
 metadata = MetaData()
@@ -19,7 +19,7 @@ USERS = Table(
     Column("sent_window", Double, nullable=False),
     Column("received_window", Double, nullable=False),
     Column("unread_max_age", Double, nullable=False),
-    Column("outcomes", Text, nullable=False),
+    Column("outcomes", Text, nullable=False, info=JSON),
 )
 ALWAYS = Table(
     "presence_always",

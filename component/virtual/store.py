@@ -34,7 +34,7 @@ from sqlalchemy import (
 )
 
 from component.ledger.engine import Database
-from component.ledger.erase import Part, by_columns, is_of, rows_where
+from component.ledger.erase import JSON, Part, by_columns, is_of, rows_where
 from component.ledger.tables import QUEUE, upsert
 from component.rules import hours
 from component.rules.distance import Place
@@ -48,7 +48,7 @@ USERS = Table(
     "virtual_users",
     metadata,
     Column("node", Text, primary_key=True),
-    Column("settings", Text, nullable=False, comment="JSON"),
+    Column("settings", Text, nullable=False, info=JSON),
     Column("seed", Text, comment="what the configuration said when it was last taken over; null: added live"),
     Column("shown", Text, nullable=False, comment="what subscribers saw last"),
 )
@@ -57,7 +57,7 @@ MEMBERS = Table(
     metadata,
     Column("node", Text, primary_key=True),
     Column("jid", Text, primary_key=True),
-    Column("profile", Text, nullable=False, comment="JSON"),
+    Column("profile", Text, nullable=False, info=JSON),
     Column("paused", Text, nullable=False),
 )
 CONVERSATIONS = Table(
@@ -81,7 +81,7 @@ RECORDS = Table(
     Column("policy", Text, nullable=False),
     Column("at", Double, nullable=False),
     Column("last_at", Double, nullable=False, comment="the last message that went there"),
-    Column("considered", Text, nullable=False, comment="JSON"),
+    Column("considered", Text, nullable=False, info=JSON),
 )
 Index("virtual_records_of", RECORDS.c.node, RECORDS.c.customer, RECORDS.c.id)
 Index("virtual_records_last", RECORDS.c.last_at)
@@ -119,7 +119,7 @@ CUSTOMERS = Table(
     "virtual_customers",
     metadata,
     Column("jid", Text, primary_key=True),
-    Column("profile", Text, nullable=False, comment="JSON"),
+    Column("profile", Text, nullable=False, info=JSON),
 )
 KEYS = Table(
     "virtual_keys",

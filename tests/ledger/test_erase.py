@@ -7,14 +7,20 @@ import pytest
 from sqlalchemy import Column, MetaData, String, Table, select
 
 from component.ledger.engine import Database
-from component.ledger.erase import Records, by_columns
+from component.ledger.erase import JSON, Records, by_columns
 from component.ledger.facts import Ledger
 from component.ledger.mark import Handed
 from component.ledger.queue import Queue
 from component.rules.facts import Bounce, Message, Read
 
 ALICE, BOB, CAROL = "alice@h", "bob@x", "carol@h"
-NOTES = Table("test_notes", MetaData(), Column("owner", String, primary_key=True), Column("about", String, primary_key=True))
+NOTES = Table(
+    "test_notes",
+    MetaData(),
+    Column("owner", String, primary_key=True),
+    Column("about", String, primary_key=True),
+    Column("words", String, nullable=False, server_default='["a", "b"]', info=JSON),
+)
 
 
 async def filled(database: Database, ledger: Ledger) -> Records:
@@ -43,11 +49,11 @@ async def test_all_that_is_known_of_a_user_is_told_by_table(database: Database, 
     known = await (await filled(database, ledger)).export(ALICE)
     assert json.loads(json.dumps(known)) == known
     assert {table: len(rows) for table, rows in known.items()} == {"facts": 4, "pairs": 2, "scores": 2, "queue": 5, "test_notes": 2}
-    assert [(row["what"], row["sender"], row["recipient"], row["at"]) for row in known["facts"]] == [
-        ("message", BOB, ALICE, 1.0),
-        ("message", ALICE, BOB, 2.0),
-        ("read", ALICE, BOB, 3.0),
-        ("bounce", ALICE, BOB, 4.0),
+    assert [(row["what"], row["kind"], row["sender"], row["recipient"], row["at"]) for row in known["facts"]] == [
+        ("message", "direct", BOB, ALICE, 1.0),
+        ("message", "direct", ALICE, BOB, 2.0),
+        ("read", None, ALICE, BOB, 3.0),
+        ("bounce", None, ALICE, BOB, 4.0),
     ]
     assert base64.b64decode(known["queue"][0]["payload"]) == b"<message/>"
 
@@ -85,7 +91,7 @@ async def test_rows_with_a_full_jid_are_the_users_too(database: Database, ledger
     assert {row["owner"] for row in (await records.export(ALICE))["test_notes"]} == {ALICE, CAROL, f"{ALICE}/phone"}
     assert (await records.users())[ALICE]["test_notes"] == 3
     await records.erase(ALICE)
-    assert await records.export("alice@h.org") == {"test_notes": [full[1]]}
+    assert await records.export("alice@h.org") == {"test_notes": [{**full[1], "words": ["a", "b"]}]}
 
 
 async def test_it_is_told_of_whom_something_is_kept_and_how_much(database: Database, ledger: Ledger) -> None:
