@@ -127,17 +127,23 @@ def _quoted(text: str) -> str:
 
 
 def _ejabberd(plan: Plan, path: Path) -> str:
+    sources = "~ejabberd/.ejabberd-modules/sources/mod_rapport"
+    spec, module = (shlex.quote(str(_shipped(Server.EJABBERD, name))) for name in ("mod_rapport.spec", "mod_rapport.erl"))
     return f"""\
 # Rapport at {plan.component}, for {plan.host}. docs/ejabberd.md has more.
 #
-# 1. Install the module, which ejabberd compiles (before ejabberd.yml names it):
-#      install -d -o ejabberd -g ejabberd ~ejabberd/.ejabberd-modules/sources/mod_rapport/src
-#      install -o ejabberd -g ejabberd -t ~ejabberd/.ejabberd-modules/sources/mod_rapport {_shipped(Server.EJABBERD, "mod_rapport.spec")}
-#      install -o ejabberd -g ejabberd -t ~ejabberd/.ejabberd-modules/sources/mod_rapport/src {_shipped(Server.EJABBERD, "mod_rapport.erl")}
+# 1. As root, install the module, which ejabberd compiles (before ejabberd.yml names it):
+#      runuser -u ejabberd -- mkdir -p {sources}/src
+#      install -o ejabberd -g ejabberd -m 644 {spec} {sources}/
+#      install -o ejabberd -g ejabberd -m 644 {module} {sources}/src/
 #      ejabberdctl module_install mod_rapport
-# 2. Add these entries to `listen` and `modules` in /etc/ejabberd/ejabberd.yml.
-# 3. ejabberdctl reload_config
-# 4. rapport run --config {path}, and in another terminal: rapport check --config {path}
+# 2. In /etc/ejabberd/ejabberd.yml add the entry to `listen`, and the rest at the end (an append_host_config that is there
+#    already: add to that one).
+# 3. Have ejabberd read it:
+#      ejabberdctl reload_config
+# 4. Start Rapport, and in another terminal see that all works:
+#      rapport run --config {shlex.quote(str(path))}
+#      rapport check --config {shlex.quote(str(path))}
 
 listen:
   -
@@ -148,9 +154,11 @@ listen:
       {_quoted(plan.component)}:
         password: {_quoted(plan.secret)}
 
-modules:
-  mod_rapport:
-    component: {_quoted(plan.component)}
+append_host_config:
+  {_quoted(plan.host)}:
+    modules:
+      mod_rapport:
+        component: {_quoted(plan.component)}
 """
 
 
