@@ -68,10 +68,8 @@ def is_of(column: Column[Any], user: str) -> Any:
 def rows_where(connection: Connection, table: Table, condition: Any) -> Sequence[Row]:
     """The rows of a table for which the condition holds, in the order of its key."""
     found = connection.execute(select(table).where(condition).order_by(*table.primary_key.columns))
-    are_json = {column.name for column in table.columns if column.info == JSON}
-    return [
-        {str(name): json.loads(value) if name in are_json else _plain(value) for name, value in row.items()} for row in found.mappings()
-    ]
+    told = {column.name: json.loads if column.info == JSON else _plain for column in table.columns}
+    return [{name: tell(row[name]) for name, tell in told.items()} for row in found.mappings()]
 
 
 class Records:
