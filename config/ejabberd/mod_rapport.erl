@@ -144,11 +144,9 @@ reload(Host, NewOpts, OldOpts) ->
             start(Host, NewOpts)
     end.
 
-%% What we hook after, or ask, is started before us.
 -spec depends(binary(), gen_mod:opts()) -> [{module(), hard | soft}].
 depends(_Host, _Opts) ->
-    [{Module, soft} || Module <- [mod_roster, mod_shared_roster, mod_privacy, mod_blocking, mod_mam, mod_offline,
-                                  mod_carboncopy, mod_pubsub, mod_stream_mgmt]].
+    [{mod_roster, soft}].
 
 -spec mod_opt_type(atom()) -> econf:validator().
 mod_opt_type(component) -> econf:domain();
@@ -207,9 +205,6 @@ init([Host, Opts]) ->
     ets:new(rapport_shown, [named_table, public, ordered_set, {keypos, #shown.id}]),
     ets:new(rapport_memory, [named_table, public]),
     ets:insert(rapport, {component, Component}),
-    %% Whatever changes a roster or a list, be it an admin's command: only Mnesia can tell.
-    [mnesia:subscribe({table, Table, simple}) || Table <- [roster, privacy, sr_group, sr_user],
-                                                 lists:member(Table, mnesia:system_info(tables))],
     State = restore(Component, #state{component = Component,
                                       grace = gen_mod:get_opt(grace, Opts),
                                       buffer = gen_mod:get_opt(buffer, Opts),
@@ -332,6 +327,7 @@ add_host(Host, #state{hosts = Hosts} = State) ->
     [ejabberd_hooks:add(Hook, Host, ?MODULE, Function, Priority) || {Hook, Function, Priority} <- host_hooks()],
     [ejabberd_hooks:add(Hook, ?MODULE, Function, Priority) || {Hook, Function, Priority} <- global_hooks()],
     learn_sessions(Host),
+    watch_tables(),
     State1 = wait_for_link(Host, State#state{hosts = Hosts#{Host => #host{}}}),
     State1#state.standing_in orelse pass(notice(Host, el(<<"renew">>), State1)),
     State1.
@@ -464,6 +460,12 @@ heard(Stream) ->
         _ -> false
     end.
 
+%% Whatever changes a roster or a list, be it an admin's command: only Mnesia can tell. Modules that were loaded after us
+%% have brought tables since.
+watch_tables() ->
+    [mnesia:subscribe({table, Table, simple}) || Table <- [roster, privacy, sr_group, sr_user],
+                                                 lists:member(Table, mnesia:system_info(tables))].
+
 hello(Epoch, H, Host, #state{link = Stream, greeted = Greeted, hosts = Hosts} = State) ->
     State1 = case State of
                  #state{epoch = Epoch} when is_integer(H) -> drop_stored(H, State);
@@ -477,6 +479,7 @@ hello(Epoch, H, Host, #state{link = Stream, greeted = Greeted, hosts = Hosts} = 
     end,
     State2 = State1#state{greeted = [Host | Greeted], gave_up = false, away_timer = cancel(State1#state.away_timer),
                           hosts = Hosts#{Host => (maps:get(Host, Hosts))#host{ready = false, named = #{}}}},
+    watch_tables(),
     watch_stall(wait_for_link(Host, forget_uncounted(State2))).
 
 hello_el(#state{epoch = Epoch, grace = Grace, buffer = Buffer, dropped = Dropped}) ->
