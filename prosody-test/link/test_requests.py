@@ -31,14 +31,19 @@ async def test_the_roster_is_told_as_the_server_holds_it(make_server, linked):
     assert items(await rapport.request("<roster user='bob'/>")) == {}
 
 
-async def test_the_roster_holds_domains_and_full_jids_too(server, client, linked):
+async def test_the_roster_holds_domains_too(server, client, linked):
     rapport = await linked(server)
     alice = await client(server, "alice@localhost/phone")
-    odd = ["x.org", "room@muc.x/Alice & co"]
-    for jid in odd:
-        await alice.roster_set(jid)
-    held = items(await rapport.request("<roster user='alice'/>"))
-    assert [held[jid] for jid in odd] == [("none", None, set())] * 2
+    await alice.roster_set("x.org")
+    assert items(await rapport.request("<roster user='alice'/>"))["x.org"] == ("none", None, set())
+
+
+@pytest.mark.only_on("prosody", reason="ejabberd's tools for admins take no such JID")
+async def test_the_roster_holds_full_jids_of_any_kind_too(make_server, linked):
+    odd = "room@muc.x/\N{PERSON RAISING BOTH HANDS IN CELEBRATION}"
+    server = await make_server([Host(users={"alice": [Contact(odd, "from")]})])
+    rapport = await linked(server)
+    assert items(await rapport.request("<roster user='alice'/>")) == {odd: ("from", None, set())}
 
 
 @pytest.mark.parametrize("what", ["roster", "blocks", "history"])
