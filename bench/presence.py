@@ -93,7 +93,7 @@ async def decide() -> None:
     server.log_in(f"{ALICE}/phone", Own(Show.ONLINE))
     presence = Presence(server, FakeLedger(), MemoryStore(), clock, 0.05, Rules())
 
-    await presence.change(ALICE, replace(presence.settings(ALICE), enabled=True))
+    await presence.change(ALICE, lambda before: replace(before, enabled=True))
     presence.on_session(server.sessions(ALICE)[f"{ALICE}/phone"], {}, True)
     await presence.drain()
     for number in range(0, CONTACTS, 3):

@@ -37,3 +37,24 @@ async def test_a_fault_in_one_work_does_not_stop_its_lane() -> None:
     lanes.put("a", after)
     await lanes.drain()
     assert done == ["after"]
+
+
+async def test_only_so_many_lanes_run_at_a_time_and_all_get_their_turn() -> None:
+    lanes, running, most = Lanes("test", 3), 0, 0
+
+    async def work() -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        running -= 1
+
+    for number in range(20):
+        lanes.put(f"user {number % 10}", work)
+    await lanes.idle("user 9")
+    assert most == 3
+    lanes.put("late", work)
+    await lanes.drain()
+    await lanes.idle("late")
+    assert (running, most) == (0, 3)

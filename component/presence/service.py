@@ -112,8 +112,7 @@ class Presence:
         self._defaults = defaults
         self._settings: dict[str, Settings] = {}
         self._users: dict[str, _User] = {}
-        self._lanes = Lanes("presence")
-        self._gathering = asyncio.Semaphore(GATHERING)
+        self._lanes = Lanes("presence", GATHERING)
         self._changing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def open(self) -> None:
@@ -270,10 +269,9 @@ class Presence:
             if state is None:
                 return
             try:
-                async with self._gathering:
-                    roster, blocks = await asyncio.gather(self._server.roster(user), self._server.blocks(user))
-                    if pairs or not state.gathered:
-                        await self._load_pairs(user)
+                roster, blocks = await asyncio.gather(self._server.roster(user), self._server.blocks(user))
+                if pairs or not state.gathered:
+                    await self._load_pairs(user)
             except LinkDown as error:
                 log.info("presence.waits user=%s reason=%s", user, error)
                 if self._server.linked(split(user)[1]):  # else on_ready comes back to it
