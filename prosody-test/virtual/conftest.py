@@ -17,11 +17,16 @@ async def shop(
 ) -> Callable[..., Awaitable[Shop]]:
     """`await shop("ann", "ben", policy=["round-robin"])`: a running shop@rapport.localhost with these sub-users, nobody online.
 
-    Keywords are the keys of `[[virtual]]`; `also`: more accounts; `rosters`: account → contacts.
+    Keywords are the keys of `[[virtual]]`; `also`: more accounts; `rosters`: account → contacts; `storage`: a URL.
     """
 
     async def make(
-        *members: str, also: Sequence[str] = (), rosters: dict[str, Sequence[Contact]] | None = None, server: Any = None, **virtual: Any
+        *members: str,
+        also: Sequence[str] = (),
+        rosters: dict[str, Sequence[Contact]] | None = None,
+        server: Any = None,
+        storage: str | None = None,
+        **virtual: Any,
     ) -> Shop:
         if server is None:
             people = {name: [] for name in ("ann", "ben", "cid", "cat", "dan", "eve", "admin", *also)}
@@ -29,6 +34,6 @@ async def shop(
         table: dict[str, Any] = {"node": "shop", "name": "The Bookshop", **virtual}
         if members:
             table["members"] = [name if "@" in name else f"{name}@localhost" for name in members]
-        return Shop(server, await rapport(server, {"virtual": [table]}), client)
+        return Shop(server, await rapport(server, {"virtual": [table]}, storage=storage), client)
 
     return make

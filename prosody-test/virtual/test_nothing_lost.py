@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
+import pytest
 from rig.shop import SHOP, Shop
 from rig.stream import StreamError
 from rig.wait import eventually
@@ -101,14 +103,20 @@ def doubled(bodies: Sequence[str]) -> list[str]:
     return [body for body in bodies if bodies.count(body) > 1]
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def storage(request: pytest.FixtureRequest) -> Any:
+    """Rapport's database: None for its own SQLite."""
+    return None if request.param == "sqlite" else request.getfixturevalue("postgres").database()
+
+
 async def crowd(shop: Open, **virtual: object) -> Crowd:
     scene = await shop("ann", "ben", policy=["round-robin"], **virtual)
     await scene.enter("ann", "ben", *CUSTOMERS)
     return Crowd(scene, "ann", "ben")
 
 
-async def test_rapport_is_killed_and_started_five_times(shop: Open) -> None:
-    people = await crowd(shop)
+async def test_rapport_is_killed_and_started_five_times(shop: Open, storage: Any) -> None:
+    people = await crowd(shop, storage=storage)
     for _ in range(5):
         await people.writes(20)
         await people.scene.rapport.kill()
