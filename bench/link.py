@@ -2,26 +2,31 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 from measure import cpu, line, median
 from rig.prosody import Prosody
 from rig.rapport import Rapport
 from rig.raw import RawClient
-from rig.server import Host
+from rig.server import Host, Server
 from traffic import BURST, Receiver, burst
 
 ROUNDS = 9
+USERS = [Host(users={"cat": [], "dan": []})]
 
 
-async def main() -> None:
+async def compare(server_name: str, make: Callable[[bool], Server]) -> None:
+    """Measure a server without mod_rapport and one with it and Rapport, by turns.
+
+    Args:
+        make: a server with `USERS`, with the module or without, and without an archive: its cost would grow from round to round.
+    """
     async with contextlib.AsyncExitStack() as stack:
         spent: dict[str, list[float]] = {"plain": [], "tapped": []}
         rates: dict[str, list[float]] = {"plain": [], "tapped": []}
         paths = {}
         for name in spent:
-            # Prosody's file archive gets slower with each message: without it the rounds can be compared.
-            users = Host(users={"cat": [], "dan": []})
-            server = Prosody([users], module=name == "tapped", extra="default_archive_policy = false")
+            server = make(name == "tapped")
             stack.push_async_callback(server.discard)
             await server.start()
             if server.module:
@@ -41,9 +46,9 @@ async def main() -> None:
                 spent[name].append((cpu(server.pid) - before) / BURST * 1e6)
     plain, tapped = median(spent["plain"]), median(spent["tapped"])
     figures = f"{tapped:.0f} us / {plain:.0f} us = {tapped / plain:.2f}x"
-    line("link Prosody's CPU for a message, tapped", figures, "<= 1.15x", tapped / plain <= 1.15)
-    line("link messages/s, tapped", f"{median(rates['tapped']):.0f} / {median(rates['plain']):.0f}", "-")
+    line(f"link {server_name}'s CPU for a message, tapped", figures, "<= 1.15x", tapped / plain <= 1.15)
+    line(f"link messages/s through {server_name}, tapped", f"{median(rates['tapped']):.0f} / {median(rates['plain']):.0f}", "-")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(compare("Prosody", lambda module: Prosody(USERS, module=module, extra="default_archive_policy = false")))
