@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
+from rig.postgres import Postgres
 from rig.shop import SHOP, Shop
 from rig.stream import StreamError
 from rig.wait import eventually
@@ -150,6 +151,23 @@ async def test_the_server_restarts(shop: Open) -> None:
         await people.scene.rapport.linked()
         for name in ("ann", "ben"):
             await people.comes_back(name)
+    await people.writes(10)
+    await people.stops()
+    await people.all_arrived_once_and_in_order()
+
+
+@pytest.mark.allow_errors
+async def test_the_database_is_gone_for_a_while(shop: Open, postgres: Postgres) -> None:
+    people = await crowd(shop, storage=postgres.database())
+
+    async def says_so() -> bool:
+        return not await people.scene.rapport.healthy()
+
+    for mode in ("fast", "immediate"):
+        await people.writes(10)
+        await asyncio.to_thread(postgres.stop, mode)
+        await people.scene.eventually(says_so, "Rapport's health says so", within=20)
+        await asyncio.to_thread(postgres.start)
     await people.writes(10)
     await people.stops()
     await people.all_arrived_once_and_in_order()
