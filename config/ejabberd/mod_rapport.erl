@@ -1525,7 +1525,9 @@ now_at() ->
 
 -spec at(microseconds()) -> binary().
 at(Time) ->
-    iolist_to_binary(io_lib:format("~B.~6..0B", [Time div 1000000, Time rem 1000000])).
+    Digits = integer_to_binary(Time),
+    <<Seconds:(byte_size(Digits) - 6)/binary, Fraction/binary>> = Digits,
+    <<Seconds/binary, $., Fraction/binary>>.
 
 normalised(JID) ->
     jid:encode(jid:tolower(JID)).
