@@ -56,7 +56,10 @@ class Names:
     async def _ask(self, team: Team, client: str) -> None:
         try:
             info = await self._server.ask(iq("get", self._user(team), client, element(DISCO_INFO, "query")))
-        except (IqError, LinkDown, TimeoutError):
+        except IqError:
+            return
+        except (LinkDown, TimeoutError):
+            self._told.pop((team.node, client), None)  # to be asked again
             return
         if any(feature.get("var") == _WANTED for feature in info.iter(qualified(DISCO_INFO, "feature"))):
             self._tell(team, client)

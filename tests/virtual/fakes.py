@@ -38,6 +38,8 @@ class Server(FakeServer):
 
     answers: dict[tuple[str, str], Element] = field(default_factory=dict)
     """(JID, tag of the payload) → the result of an IQ; everything else is answered `service-unavailable`."""
+    reached: bool = True
+    """Whether IQs are answered in time."""
     hosts: frozenset[str] = frozenset({LOCAL})
     """Hosts with the module."""
     largest: int = 500_000
@@ -67,6 +69,8 @@ class Server(FakeServer):
 
     async def ask(self, iq: Element) -> Element:
         await asyncio.sleep(0)
+        if not self.reached:
+            raise TimeoutError
         answer = self.answers.get((iq.get("to", ""), iq[0].tag))
         if answer is None:
             raise IqError("service-unavailable")

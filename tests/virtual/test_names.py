@@ -51,6 +51,16 @@ async def test_a_client_that_does_not_ask_for_names_is_told_none(shop: Shop) -> 
     assert names(shop, CONVERSE) == names(shop, "dan@x.org/silent") == []
 
 
+async def test_a_client_that_could_not_be_asked_is_asked_again(shop: Shop) -> None:
+    answers_disco(shop, GAJIM, f"{NICK}+notify")
+    shop.server.reached = False
+    await shop.customer(GAJIM, "hello")
+    assert names(shop, GAJIM) == []
+    shop.server.reached = True
+    await shop.customer(GAJIM, "hello?")
+    assert names(shop, GAJIM) == ["The Bookshop"]
+
+
 async def test_another_name_is_told_to_whom_the_one_before_was(shop: Shop) -> None:
     answers_disco(shop, GAJIM, f"{NICK}+notify")
     answers_disco(shop, CONVERSE)
