@@ -26,7 +26,9 @@ bench: setup
 audit: setup
 	@.venv/bin/python scripts/audit.py
 
-# After a change of pyproject.toml's dependencies.
+# After a change of pyproject.toml's dependencies: what Rapport needs where it runs, and what its tests need beside that.
+LOCK = .venv/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+
 lock: setup
-	@.venv/bin/pip-compile --quiet --extra=dev --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-trusted-host \
-		--no-emit-find-links --output-file=requirements.lock pyproject.toml
+	@$(LOCK) --build-deps-for=editable --output-file=requirements.lock pyproject.toml
+	@$(LOCK) --extra=dev --constraint=requirements.lock --output-file=requirements-dev.lock pyproject.toml
