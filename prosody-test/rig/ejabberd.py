@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rig.names import NameServer
 from rig.process import Process, entries_of, lines_of
 from rig.server import OBSERVER, PASSWORD, Contact, Host, Server
 from rig.wait import accepts, eventually, free_ports
@@ -45,7 +46,7 @@ _compiled: dict[bytes, bytes] = {}
 
 
 class Ejabberd(Server):
-    """See `Server`. s2s reaches peers at one port only: all of `peers` must have the same.
+    """See `Server`. Of the peers no more than one may have a name without a dot, for which there is no SRV.
 
     Args (beside those of `Server`):
         modules: more modules for all hosts, with their options; None: not this one.
@@ -91,7 +92,8 @@ class Ejabberd(Server):
                 "HOME": str(self.dir),
             },
         )
-        self.c2s_port, self.component_port, self.s2s_port, self.http_port = free_ports(4)
+        self.c2s_port, self.component_port, self.s2s_port, self.http_port, self._names_port = free_ports(5)
+        self._names = NameServer(lambda: self.peers or {})
         self._seeded = False
 
     # -- files
@@ -126,14 +128,15 @@ class Ejabberd(Server):
             "modules": modules,
             **self._options,
         }
-        if self.peers:
-            (config["outgoing_s2s_port"],) = set(self.peers.values())
+        for name, port in (self.peers or {}).items():
+            if "." not in name:
+                config["outgoing_s2s_port"] = port
         if self.module:
             config["append_host_config"] = {host: {"modules": rapport} for host in self.served_hosts}
         # JSON is YAML.
         self._config.write_text(json.dumps(config, indent=2), encoding="utf-8")
-        names = json.dumps([*(host.name for host in self.hosts), *(self.peers or {})])
-        (self.dir / "inetrc").write_text(f"{{host, {{127,0,0,1}}, {names}}}.\n{{lookup, [file]}}.\n", encoding="utf-8")
+        inetrc = ['{resolv_conf, ""}', '{hosts_file, ""}', f"{{nameserver, {{127,0,0,1}}, {self._names_port}}}", "{lookup, [file]}"]
+        (self.dir / "inetrc").write_text("".join(f"{entry}.\n" for entry in inetrc), encoding="utf-8")
 
     async def _compile(self) -> None:
         self._ebin.mkdir(exist_ok=True)
@@ -165,6 +168,7 @@ class Ejabberd(Server):
             await self.load_module()
 
     async def _run(self) -> None:
+        await self._names.listen(self._names_port)
         await self._process.start()
         await eventually(self._up, 20, "ejabberd accepts connections")
 
@@ -182,6 +186,10 @@ class Ejabberd(Server):
 
     async def stop(self) -> None:
         await self._process.end()
+
+    async def discard(self) -> None:
+        self._names.close()
+        await super().discard()
 
     async def kill(self) -> None:
         await self._process.end(signal.SIGKILL)
