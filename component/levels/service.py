@@ -19,7 +19,7 @@ from typing import Protocol
 from component.commands.model import Refused
 from component.lanes import Lanes
 from component.levels.store import Leveled, Look, RealName, Settings, Store
-from component.ports import Clock, LinkDown, Server
+from component.ports import Clock, IqError, LinkDown, Server
 from component.rules.doors import LEVELS, NOTHING, Door, Effect, effect, visible_of
 from component.rules.facts import Score
 from component.rules.levels import NO_LABELS, Closeness, Labels, Scale, balanced, closeness, level, score_at
@@ -113,6 +113,12 @@ class Levels:
         self._open = set(await self._store.openers())
 
     async def drain(self) -> None:
+        """Ask for no more rosters, and let the one that is on its way come."""
+        self._cold.clear()
+        await self.settled()
+
+    async def settled(self) -> None:
+        """Wait until what has begun has ended."""
         await self._lanes.drain()
 
     def on_ready(self, host: str) -> None:
@@ -130,9 +136,10 @@ class Levels:
         """Ask for the user's roster, those of many one after the other: the server keeps (ports.Server) what it answers."""
 
         async def ask() -> None:
-            self._cold.discard(user)
-            with suppress(LinkDown, LookupError):  # whoever needs it is told
-                await self._server.roster(user)
+            if user in self._cold:
+                self._cold.remove(user)
+                with suppress(LinkDown, LookupError, IqError):  # whoever needs it is told
+                    await self._server.roster(user)
 
         if user not in self._cold:
             self._cold.add(user)
