@@ -56,12 +56,13 @@ def name_of(link: str) -> str:
 
 
 def shared_files(message: Element) -> list[SharedFile]:
-    """The files that a message shares, each link once; what it says wrongly of one is left out."""
+    """The files that a message shares, each by its first link of the web; what it says wrongly of one is left out."""
     found: dict[str, SharedFile] = {}
     for sharing in message.findall(qualified(FILE_SHARING, "file-sharing")):
         metadata = sharing.find(qualified(FILE_METADATA, "file"))
         for source in sharing.iterfind(f"{qualified(FILE_SHARING, 'sources')}/{qualified(URL_DATA, 'url-data')}"):
-            _add(found, source.get("target", ""), metadata)
+            if _add(found, source.get("target", ""), metadata):
+                break
     for oob in message.findall(qualified(OOB, "x")):
         _add(found, oob.findtext(qualified(OOB, "url"), ""), None)
     return list(found.values())
@@ -95,13 +96,15 @@ def file_sharing(file: SharedFile) -> Element:
     return sharing
 
 
-def _add(found: dict[str, SharedFile], target: str, metadata: Element | None) -> None:
+def _add(found: dict[str, SharedFile], target: str, metadata: Element | None) -> bool:
+    """Add a file, unless it is there already; whether its link is one of the web."""
     try:
         link = checked_link(target)
     except ValueError:
-        return
+        return False
     if link not in found:
         found[link] = SharedFile(link, name_of(link)) if metadata is None else _described(link, metadata)
+    return True
 
 
 def _described(link: str, metadata: Element) -> SharedFile:

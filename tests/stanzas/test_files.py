@@ -38,6 +38,7 @@ FULL = SharedFile(LINK, "Holiday", 3032449, "image/jpeg", (("sha-256", "2XarmwTl
         (sharing(f"<name>Holiday</name><size>3032449</size><media-type>image/jpeg</media-type>{HASH}", LINK) + oob(LINK), [FULL]),
         (sharing("<name>N</name><size>many</size><media-type>a b</media-type>", LINK), [SharedFile(LINK, "N")]),
         (sharing("<name>../../etc/passwd</name>", LINK), [SharedFile(LINK, "passwd")]),
+        (sharing("", "jingle:x", LINK, "https://mirror.example.org/photo.jpg"), [SharedFile(LINK, "holiday photo.jpg")]),
         (sharing("") + oob("javascript:alert(1)") + oob(""), []),
         (oob("http://h/a") + oob("https://h/b/"), [SharedFile("http://h/a", "a"), SharedFile("https://h/b/", "b")]),
     ],
