@@ -84,19 +84,20 @@ async def test_without_the_module_check_fails_the_link_and_the_shop_still_works(
 
 
 @pytest.mark.allow_errors
-async def test_the_module_refuses_a_component_of_another_link_version_and_logs_both(make_prosody):
-    server = await make_prosody()
+async def test_the_module_refuses_a_component_of_another_link_version_and_logs_both(make_server):
+    server = await make_server()
     async with RawComponent(server) as component:
         await component.connect()
         await component.link("<hello version='7'/>")
         refused = await component.expect_notice("refused", "hello")
         assert (xml.name(refused), refused.get("version"), refused.get("asked")) == ("refused", "0", "7")
-    assert [line for line in server.log_lines("(?i)version") if "0" in line and "7" in line]
+    await until(lambda: server.log_lines(r"(?i)version ['\"]7['\"].*(version|module) ['\"]0['\"]"), what="both versions in the log")
 
 
+@pytest.mark.only_on("prosody", reason="the rig has a module of another version for Prosody")
 @pytest.mark.allow_errors
-async def test_rapport_logs_both_versions_when_the_module_refuses_it(make_prosody, rapport):
-    server = await make_prosody(extra=f'plugin_paths = {{ "{OTHER_VERSION}" }}')
+async def test_rapport_logs_both_versions_when_the_module_refuses_it(make_server, rapport):
+    server = await make_server(extra=f'plugin_paths = {{ "{OTHER_VERSION}" }}')
     one = await rapport(server, start=False)
     await one.launch()
     await one.answering()

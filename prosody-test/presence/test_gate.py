@@ -255,16 +255,20 @@ async def test_a_message_from_a_blocked_contact_does_not_count(scene):
     assert set(s["carol"].saw("alice@localhost")) == {"online"}
 
 
-async def test_a_contact_on_another_server_is_tailored_for_and_their_probe_answered(make_prosody, rapport, client):
+async def test_a_contact_on_another_server_is_tailored_for_and_their_probe_answered(make_server, rapport, client):
     here = Host("localhost", {"alice": [Contact("bob@there.localhost"), Contact("carol@localhost")], "carol": [Contact("alice@localhost")]})
     there = Host("there.localhost", {"bob": [Contact("alice@localhost")]}, served=False)
-    two = await make_prosody([there], peers={}, module=False)
-    one = await make_prosody([here], peers={"there.localhost": two.s2s_port})
+    two = await make_server([there], peers={}, module=False)
+    one = await make_server([here], peers={"there.localhost": two.s2s_port})
     two.peers = {"localhost": one.s2s_port}
     await two.restart()
     await rapport(one)
     alice = await client(one, "alice@localhost/phone")
     carol = await client(one, "carol@localhost/phone")
+    # What alice sent before she opted in is not still on its way when bob asks.
+    early = await client(two, "bob@there.localhost/early")
+    await early.sees("alice@localhost", "online")
+    await early.close()
     await commands.run(alice, "presence", {"enabled": True})
     await carol.message("alice@localhost", "unread")
     await carol.sees("alice@localhost", "away")

@@ -14,11 +14,11 @@ Open = Callable[..., Awaitable[Shop]]
 
 
 @pytest.fixture
-async def far(make_prosody: Callable[..., Awaitable[Any]]) -> AsyncIterator[tuple[Any, Any]]:
+async def far(make_server: Callable[..., Awaitable[Any]]) -> AsyncIterator[tuple[Any, Any]]:
     """Two servers: ours with ann, ben and cat, another one with zoe and yan."""
-    two = await make_prosody([Host(THERE, {"zoe": [], "yan": []}, served=False)], peers={}, module=False)
+    two = await make_server([Host(THERE, {"zoe": [], "yan": []}, served=False)], peers={}, module=False)
     users: dict[str, list[Any]] = {name: [] for name in ("ann", "ben", "cat", "dan")}
-    one = await make_prosody([Host("localhost", users)], peers={THERE: two.s2s_port})
+    one = await make_server([Host("localhost", users)], peers={THERE: two.s2s_port})
     two.peers = {"localhost": one.s2s_port, COMPONENT: one.s2s_port}
     two.component = "another.there.localhost"  # else it would take Rapport's domain for its own
     await two.restart()
@@ -86,8 +86,8 @@ async def test_a_sub_user_whose_server_is_gone(shop: Open, far: tuple[Any, Any],
     await scene.until(lambda: got() == ["0", "1", "2"], "ann gets what could not be delivered", within=60)
 
 
-async def test_without_the_module_sub_users_are_known_by_subscription(shop: Open, make_prosody: Callable[..., Awaitable[Any]]) -> None:
-    server = await make_prosody([Host("localhost", {"ann": [], "cat": []})], module=False)
+async def test_without_the_module_sub_users_are_known_by_subscription(shop: Open, make_server: Callable[..., Awaitable[Any]]) -> None:
+    server = await make_server([Host("localhost", {"ann": [], "cat": []})], module=False)
     scene = await shop("ann", server=server)
     ann = await scene.enter("ann")
     await ann.expect(lambda each: each.get("type") == "subscribe" and xml.sender(each) == SHOP, within=10)
