@@ -38,7 +38,10 @@ def _stream(stream: Stream) -> Check:
     elif "conflict" in stream.why_down:
         mend = f"another program is connected as {stream.jid}: stop it"
     else:
-        mend = "component_ports, component_interfaces on the server (ejabberd: ejabberd_service in listen); [component] host, port here"
+        mend = (
+            f'Component "{stream.jid}", component_ports, component_interfaces on the server (ejabberd: ejabberd_service in listen), '
+            "which was restarted since; [component] host, port here"
+        )
     return Check("stream", False, stream.why_down, mend)
 
 
