@@ -6,6 +6,7 @@ A user's state is held while they opted in and have an available session; it is 
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from weakref import WeakValueDictionary
@@ -53,6 +54,15 @@ class _Shown:
 
     def of(self, contact: str) -> str | None:
         return self.keys.get(contact, self.default)
+
+    def now(self, keys: dict[str, str], whole: bool) -> None:
+        """These contacts have seen these keys; `whole`: they are all who see the session."""
+        if whole and keys:
+            # One key is most contacts', most of the time.
+            self.default = Counter(keys.values()).most_common(1)[0][0]
+            self.keys = {contact: key for contact, key in keys.items() if key != self.default}
+        else:
+            self.keys.update(keys)
 
 
 @dataclass(slots=True)
@@ -361,18 +371,20 @@ class Presence:
             else:
                 is_other(contact)
         for session in self._server.sessions(user).values():
-            self._show(session, state.shown.get(session.jid), contacts)
+            self._show(session, state.shown.get(session.jid), contacts, only is None)
         self._set_alarm(user, state, [end for end in ends if end is not None], only is None)
 
-    def _show(self, session: Session, shown: _Shown | None, contacts: Mapping[Outcome, Sequence[str]]) -> None:
+    def _show(self, session: Session, shown: _Shown | None, contacts: Mapping[Outcome, Sequence[str]], whole: bool) -> None:
         if shown is None:
             return  # what its contacts have seen comes with the next notice
+        keys: dict[str, str] = {}
         for outcome, those in contacts.items():
             seen = tailor(session.own, outcome)
+            keys.update(dict.fromkeys(those, seen.key))
             news = [contact for contact in those if shown.of(contact) != seen.key]
             if news:
-                shown.keys.update(dict.fromkeys(news, seen.key))
                 self._server.show(session, seen, news)
+        shown.now(keys, whole)
 
     def _set_alarm(self, user: str, state: _User, ends: list[float], whole: bool) -> None:
         """Wait for the first instant at which a verdict ends. A pass over some contacts can only bring it forward."""
