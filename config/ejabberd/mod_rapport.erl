@@ -1046,8 +1046,8 @@ first_v() ->
 %%% --- what a session is told to do, in its own process ---
 
 learn_sessions(Host) ->
-    [ets:delete(rapport_session, Key) || #session{key = Key, pid = Pid} <- sessions({Host, '_', '_'}),
-                                         not is_process_alive(Pid)],
+    [ets:delete(rapport_session, Key) || #session{key = {_, User, Resource} = Key} <- sessions({Host, '_', '_'}),
+                                         ejabberd_sm:get_session_pid(User, Host, Resource) == none],
     [ejabberd_c2s:cast(Pid, {?MODULE, learn})
      || {User, Server, Resource} <- ejabberd_sm:get_vh_session_list(Host),
         Pid <- [ejabberd_sm:get_session_pid(User, Server, Resource)], is_pid(Pid), node(Pid) == node()].
