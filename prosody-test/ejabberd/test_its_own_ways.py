@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from rig import xml
 from rig.component import RawComponent
+from rig.raw import RawClient
 from rig.server import Contact, Host
 
 pytestmark = pytest.mark.only_on("ejabberd", reason="ejabberd's own ways")
@@ -102,6 +103,33 @@ async def test_a_session_that_ends_while_the_module_is_not_loaded_is_not_named_a
     await rapport.hello()
     await rapport.gate(["alice"])
     assert [each.get("jid") for each in await rapport.ready()] == []
+
+
+async def test_a_resumed_session_goes_on_in_another_process_with_what_was_shown(make_server, client, linked):
+    server = await make_server(modules={"mod_stream_mgmt": {"resume_timeout": "2 s"}})
+    rapport = await linked(server, "alice")
+    bob = await client(server, "bob@localhost/phone")
+    alice = await client(server, "alice@localhost/phone", available=False)
+    previous = await alice.resumable()
+    await alice.presence("chat")
+    session = await rapport.expect_notice("session", where=lambda each: each.get("jid") == alice.jid)
+    await rapport.show(alice.jid, session.get("v"), "dnd", "K", ["bob@localhost"])
+    await bob.sees("alice@localhost", "dnd")
+    start, told = bob.mark(), rapport.mark()
+    await alice.cut()
+    async with await RawClient(server).resume("alice@localhost/phone", previous) as again:
+        await rapport.show(again.jid, session.get("v"), "xa", "L", ["bob@localhost"])
+        await bob.sees("alice@localhost", "xa")
+        await again.presence("away")
+        newer = await rapport.expect_notice("session", where=lambda each: each.get("v") == str(int(session.get("v")) + 1))
+        assert newer.get("truth") == "0"
+        await bob.ping()
+        assert bob.saw("alice@localhost", start) == ["xa"]
+        assert [each.get("v") for each in rapport.notices("session", told)] == [newer.get("v")]
+        await again.cut()
+    await rapport.nothing(lambda stanza: xml.child(stanza, "session", xml.LINK) is not None)
+    assert (await rapport.expect_notice("session", where=lambda each: each.get("gone") == "1")).get("jid") == "alice@localhost/phone"
+    await bob.sees("alice@localhost", "offline")
 
 
 async def test_changes_that_no_hook_of_ejabberd_tells_are_told(server, linked):

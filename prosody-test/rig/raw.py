@@ -37,7 +37,8 @@ class RawClient(Stream):
             await self._log_in(jid, password)
         return self
 
-    async def _log_in(self, jid: str, password: str) -> None:
+    async def _authenticate(self, jid: str, password: str) -> Element:
+        """The features after it."""
         user, _, domain = xml.bare(jid).rpartition("@")
         await self._dial()
         await self._open(domain)
@@ -50,6 +51,10 @@ class RawClient(Stream):
         await self._open(domain)
         features = await self._next()
         self._listen()
+        return features
+
+    async def _log_in(self, jid: str, password: str) -> None:
+        features = await self._authenticate(jid, password)
         wish = f"<resource>{xml.escape(xml.resource(jid))}</resource>" if xml.resource(jid) else ""
         bound = await self.iq("set", f"<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>{wish}</bind>")
         result = xml.child(bound, "bind")
@@ -59,6 +64,30 @@ class RawClient(Stream):
         session = xml.child(features, "session")
         if session is not None and xml.child(session, "optional") is None:
             await self.iq("set", "<session xmlns='urn:ietf:params:xml:ns:xmpp-session'/>")
+
+    async def resumable(self) -> str:
+        """Enable XEP-0198 with resumption; the id to resume the session by."""
+        await self.send(f"<enable xmlns='{xml.STREAM_MANAGEMENT}' resume='true'/>")
+        return (await self.expect(lambda each: xml.name(each) == "enabled")).get("id", "")
+
+    async def resume(self, jid: str, previous: str, h: int = 0, password: str = PASSWORD) -> "RawClient":
+        """Take over a session of which the connection is gone (XEP-0198, 5).
+
+        Args:
+            previous: what `resumable` gave.
+            h: how many stanzas it has received since.
+
+        Raises:
+            StreamError: refused.
+        """
+        async with self._negotiation():
+            await self._authenticate(jid, password)
+            await self.send(f"<resume xmlns='{xml.STREAM_MANAGEMENT}' h='{h}' previd={xml.quoteattr(previous)}/>")
+            answer = await self.expect(lambda each: xml.name(each) in ("resumed", "failed"))
+            if xml.name(answer) == "failed":
+                raise StreamError("failed")
+        self.jid = jid
+        return self
 
     async def login(self, jid: str, password: str = PASSWORD, show: str | None = None) -> "RawClient":
         """As most clients do: connect, ask for the roster, become available, and wait for the server to have seen it."""

@@ -17,6 +17,7 @@ MARKERS = "urn:xmpp:chat-markers:0"
 PING = "urn:xmpp:ping"
 ROSTER = "jabber:iq:roster"
 STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
+STREAM_MANAGEMENT = "urn:xmpp:sm:3"
 STREAMS = "http://etherx.jabber.org/streams"
 STREAM_ERRORS = "urn:ietf:params:xml:ns:xmpp-streams"
 
