@@ -227,9 +227,10 @@ handle_call({remove_host, Host, StaysConfigured}, _From, #state{hosts = Hosts} =
     [ejabberd_hooks:delete(Hook, Host, ?MODULE, Function, Priority) || {Hook, Function, Priority} <- host_hooks()],
     ets:delete(rapport, {host, Host}),
     Left = State#state{hosts = maps:remove(Host, Hosts)},
-    {reply, ok, if StaysConfigured; map_size(Left#state.hosts) > 0 -> Left;
-                   true -> bounce_waiting(Left)
-                end};
+    case StaysConfigured orelse map_size(Left#state.hosts) > 0 of
+        true -> {reply, ok, Left};
+        false -> {reply, ok, bounce_waiting(Left)}
+    end;
 handle_call({set_bounds, Opts}, _From, State) ->
     {reply, ok, State#state{grace = gen_mod:get_opt(grace, Opts), buffer = gen_mod:get_opt(buffer, Opts)}};
 handle_call(Request, From, State) ->
