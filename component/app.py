@@ -58,6 +58,10 @@ from stanzas.jid import parse as parse_jid
 log = logging.getLogger(__name__)
 
 
+HEALTH = 1.0
+"""Seconds that the database has to answer whoever asks for our health."""
+
+
 class App:
     """Rapport, built and connected. Made by `running`."""
 
@@ -159,10 +163,10 @@ class App:
         await self.server.settled(PROBE)
         return await check(self.stream, self.server, self.database)
 
-    def health(self) -> Mapping[str, bool]:
+    async def health(self) -> Mapping[str, bool]:
         """What must hold for Rapport to do its work."""
         hosts = {f"link {host}": self.server.linked(host) for host in sorted(self.server.served_hosts)}
-        return {"stream": self.stream.up, **hosts, "storage": self.database.healthy}
+        return {"stream": self.stream.up, **hosts, "storage": await self.database.answers(HEALTH)}
 
     def metrics(self) -> Iterable[Metric]:
         server = self.server

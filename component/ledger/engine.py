@@ -128,6 +128,17 @@ class Database:
         """Whether the last write and the last read reached the database."""
         return not self._gone_for
 
+    async def answers(self, within: float) -> bool:
+        """Whether the database can be written and read now: asks it, for `within` seconds at the most."""
+        try:
+            async with asyncio.timeout(within):
+                if "write" not in self._gone_for:  # else a write waits for it already
+                    await self.write(_ask)
+                await self.read(_ask)
+        except (TimeoutError, DatabaseClosed):
+            return False
+        return self.healthy
+
     def on_rollback(self, forget: Callable[[], None]) -> None:
         """Have `forget` called, in the writer's thread, whenever what works wrote is undone: for what they remember of it."""
         self._on_rollback.append(forget)
@@ -330,6 +341,10 @@ class Database:
                 self._gone_for.discard(side)
                 if not self._gone_for:
                     log.info("database.returned")
+
+
+def _ask(connection: Connection) -> None:
+    connection.execute(text("SELECT 1"))
 
 
 def _together(connection: Connection, store: Store[Any, Any], group: Iterable[_Write]) -> list[_Outcome]:

@@ -14,6 +14,9 @@ _LOAD = (
     "(ejabberd: mod_rapport with component: {jid})"
 )
 
+STORAGE = 5.0
+"""Seconds that the database has to answer."""
+
 
 async def check(stream: Stream, server: Link, database: Database) -> Sequence[Check]:
     """A row for each; asks the server, and waits for its answers."""
@@ -21,7 +24,8 @@ async def check(stream: Stream, server: Link, database: Database) -> Sequence[Ch
     rows = [first]
     for host in sorted(server.served_hosts):
         rows.extend(await _host(stream, server, host, first.mend))
-    rows.append(Check("storage", database.healthy, "answers" if database.healthy else "does not answer", "[storage] url"))
+    answers = await database.answers(STORAGE)
+    rows.append(Check("storage", answers, "answers" if answers else "does not answer", "[storage] url here, or the database that it names"))
     return rows
 
 

@@ -1,7 +1,7 @@
 """`[http]`: health for whoever watches, metrics for Prometheus."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -29,7 +29,7 @@ class Metric:
 class Web:
     """`GET /health`: 200 if all works, else 503, with each part's state. `GET /metrics`: the Prometheus text format."""
 
-    def __init__(self, health: Callable[[], Mapping[str, bool]], metrics: Callable[[], Iterable[Metric]]) -> None:
+    def __init__(self, health: Callable[[], Awaitable[Mapping[str, bool]]], metrics: Callable[[], Iterable[Metric]]) -> None:
         self._health = health
         self._registry = CollectorRegistry()
         self._registry.register(_Collector(metrics))
@@ -48,7 +48,7 @@ class Web:
         await self._runner.cleanup()
 
     async def _get_health(self, _request: web.Request) -> web.Response:
-        parts = self._health()
+        parts = await self._health()
         return web.json_response({"healthy": all(parts.values()), "parts": dict(parts)}, status=200 if all(parts.values()) else 503)
 
     async def _get_metrics(self, _request: web.Request) -> web.Response:

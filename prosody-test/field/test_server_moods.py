@@ -10,7 +10,7 @@ import rig
 from rig import commands, xml
 from rig.component import RawComponent
 from rig.scene import Scene
-from rig.wait import until
+from rig.wait import eventually, until
 
 SHOP = {"virtual": [{"node": "shop", "name": "The Bookshop", "members": ["ann@localhost"]}]}
 OTHER_VERSION = Path(rig.__file__).parent / "plugins_other_version"
@@ -133,3 +133,21 @@ async def test_the_order_of_starting_does_not_matter(make_server, rapport, clien
     await s.set_rules()
     await s["bob"].message("alice@localhost", "hello")
     await s["bob"].sees("alice@localhost", "away")
+
+
+@pytest.mark.allow_errors
+async def test_a_database_that_is_gone_is_told_by_check_and_health_and_comes_back_by_itself(scene, postgres):
+    s = await scene("alice", storage=postgres.database())
+    assert await s.rapport.healthy()
+    await asyncio.to_thread(postgres.stop)
+    try:
+        assert not await s.rapport.healthy()
+        gone = await s.rapport.cli("check")
+        assert gone.returncode not in (0, 2)
+        assert re.search(r"storage +FAILS.*\[storage\] url", gone.stdout)
+        assert re.search(r"stream +ok", gone.stdout)
+    finally:
+        await asyncio.to_thread(postgres.start)
+    await eventually(s.rapport.healthy, 20, "Rapport is healthy again")
+    assert (await s.rapport.cli("check")).returncode == 0
+    assert (await commands.say(s["alice"], "presence on", within=20)).startswith("Presence rules are on")

@@ -14,6 +14,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from rig.postgres import Postgres
+from rig.wait import eventually
 from sqlalchemy import Connection, create_engine, make_url, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, ProgrammingError
 
@@ -258,11 +259,11 @@ async def test_writes_wait_while_another_process_locks_the_file(tmp_path: Path, 
     writes = [asyncio.create_task(database.write(put(name))) for name in ("a", "b")]
     await until(lambda: not database.healthy)
     assert await database.read(names) == []
-    assert not database.healthy
+    assert not await database.answers(1)
     other.execute("ROLLBACK")
     other.close()
     await asyncio.gather(*writes)
-    assert database.healthy
+    assert await database.answers(1)
     assert await database.read(names) == ["a", "b"]
     assert lines(caplog) == ["database.lost", "database.returned"]
     await database.close()
@@ -283,6 +284,18 @@ async def test_writes_wait_while_the_disk_is_full(sqlite_url: str) -> None:
     await large  # a new connection has no such bound
     assert database.healthy
     await database.close()
+
+
+async def test_whoever_asks_learns_that_a_database_is_gone_though_nothing_was_asked_of_it(postgres: Postgres, postgresql_url: str) -> None:
+    database = await Database.open(postgresql_url)
+    assert await database.answers(1)
+    await asyncio.to_thread(postgres.stop, "immediate")
+    assert not await database.answers(1)
+    assert not await database.answers(1)
+    await asyncio.to_thread(postgres.start)
+    await eventually(lambda: database.answers(1), 20)
+    await database.close()
+    assert not await database.answers(1)
 
 
 async def test_nothing_is_lost_while_postgresql_restarts(postgres: Postgres, postgresql_url: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,6 +1,6 @@
 """`[http]`: what whoever watches gets."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
 import pytest
@@ -18,8 +18,11 @@ METRICS = [
 class Watched:
     def __init__(self, port: int) -> None:
         self.parts = {"stream": True, "storage": True}
-        self.web = Web(lambda: self.parts, lambda: METRICS)
+        self.web = Web(self.health, lambda: METRICS)
         self.port = port
+
+    async def health(self) -> Mapping[str, bool]:
+        return self.parts
 
 
 @pytest.fixture
