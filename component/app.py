@@ -52,6 +52,7 @@ from component.virtual.store import PARTS as VIRTUAL_PARTS
 from component.virtual.store import Store as VirtualStore
 from component.web.server import Metric, Web
 from config.settings import Settings
+from config.values import Listen
 from stanzas.jid import bare, parse_bare, split
 from stanzas.jid import parse as parse_jid
 
@@ -319,9 +320,23 @@ async def probe(settings: Settings) -> Sequence[Check]:
     """What a connection of our own finds (`rapport check` where none is running)."""
     try:
         async with running(settings) as app:
-            return await app.checks()
+            rows = [*await app.checks()]
+            if settings.http is not None:
+                rows.append(await _http(app, settings.http.listen))
+            return rows
     except NotStarted as error:
         return [Check("storage", False, str(error), "[storage] url here, or the database that it names")]
+
+
+async def _http(app: App, listen: Listen) -> Check:
+    web = Web(app.health, app.metrics)
+    try:
+        await web.start(*listen)
+    except OSError as error:
+        return Check("http", False, str(error), "[http] listen here, or the program that has this address")
+    finally:
+        await web.stop()
+    return Check("http", True, f"{listen.host}:{listen.port} is free")
 
 
 async def importing(settings: Settings, users: Sequence[str]) -> AsyncGenerator[Mapping[str, Any]]:

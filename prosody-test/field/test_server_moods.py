@@ -60,6 +60,18 @@ async def test_check_with_a_wrong_secret_names_the_servers_option(server, rappor
     assert "not-the-secret" not in done.stdout + done.stderr
 
 
+async def test_check_before_the_start_tells_of_an_address_that_is_taken(server, rapport):
+    one = await rapport(server, start=False)
+    taken = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", one.http_port)
+    done = await one.cli("check")
+    assert done.returncode == 1
+    assert re.search(r"http +FAILS.*\[http\] listen", done.stdout)
+    taken.close()
+    await taken.wait_closed()
+    done = await one.cli("check")
+    assert done.returncode == 0, done.stdout
+
+
 async def test_check_beside_a_running_rapport_passes_and_disturbs_nobody(scene):
     s = await scene("alice", "bob")
     done = await s.rapport.cli("check")
