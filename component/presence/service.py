@@ -75,6 +75,8 @@ class _User:
     contacts: dict[str, _Contact] = field(default_factory=dict)
     """Those with whom something passed that a window may still hold; with the others nothing recent did."""
     newest_unread: float = 0.0
+    settles: bool = False
+    """Whether all contacts are about to be shown that something is unread, or nothing any more."""
     shown: dict[str, _Shown] = field(default_factory=dict)
     """By full JID of the session."""
     alarm_at: float | None = None
@@ -338,10 +340,17 @@ class Presence:
         self.refresh(user, (contact,))
 
     def _settle_unread(self, user: str, state: _User, before: float) -> None:
-        """Whether anything is unread touches all contacts in `busy` and `free`: one pass for all changes within `settle`."""
+        """Whether anything is unread touches all contacts in `busy` and `free`: one pass for all changes within `settle` of the first."""
         now, age = self._clock.now(), state.settings.rules.unread_max_age
-        if is_open(state.newest_unread, age, now) != is_open(before, age, now):
-            self._clock.alarm(f"settle:{user}", now + self._settle, lambda: self.refresh(user))
+        if state.settles or is_open(state.newest_unread, age, now) == is_open(before, age, now):
+            return
+
+        def settled() -> None:
+            state.settles = False
+            self.refresh(user)
+
+        state.settles = True
+        self._clock.alarm(f"settle:{user}", now + self._settle, settled)
 
     def _verdict(self, state: _User, contact: str, now: float) -> Verdict:
         known = state.contacts.get(contact)

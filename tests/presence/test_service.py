@@ -123,6 +123,15 @@ async def test_unread_messages_within_settle_cause_one_pass(world: World) -> Non
     assert [sent for sent in world.server.sent if sent[1] == CAROL] == [(PHONE, CAROL, "dnd")]
 
 
+async def test_unread_messages_that_come_and_go_without_end_are_shown_all_the_same(world: World) -> None:
+    for _ in range(10):
+        await world.message("eve@example.net", ALICE, "m1")
+        world.clock.run(0.04)
+        await world.fact(Read(ALICE, "eve@example.net", world.clock.now(), "m1"))
+        world.clock.run(0.005)
+    assert (PHONE, CAROL, "dnd") in world.server.sent
+
+
 async def test_an_unread_message_stops_counting_at_its_age(world: World) -> None:
     await world.opt_in(unread_max_age=60.0)
     await world.message("eve@example.net", ALICE)
