@@ -13,17 +13,16 @@ _SHOWS = {show.value: show for show in (Show.CHAT, Show.AWAY, Show.DND, Show.XA)
 
 
 def own_of(presence: Element) -> Own:
-    """An available presence as the rules see it. An unknown `<show/>` counts as none (RFC 6121, 4.7.2.1); an odd priority as 0."""
-    show, status, priority = Show.ONLINE, [], 0
+    """An available presence as the rules see it. An unknown `<show/>` counts as none (RFC 6121, 4.7.2.1); an odd priority as 0.
+
+    Of several shows, which there must not be, it is the first, as clients have it.
+    """
+    show, status, priority = _SHOWS.get((presence.findtext(_SHOW) or "").strip(), Show.ONLINE), [], 0
     rest = blake2b(presence.get(_LANG, "").encode(), digest_size=9)
     for child in presence:
-        if child.tag == _SHOW:
-            show = _SHOWS.get((child.text or "").strip(), Show.ONLINE)
-        elif child.tag == _STATUS:
+        if child.tag == _STATUS:
             status.append((child.get(_LANG, ""), child.text or ""))
-        elif child.tag == _DELAY:
-            continue  # the server's own stamp: the same presence, told later
-        else:
+        elif child.tag not in (_SHOW, _DELAY):  # the delay is the server's own stamp: the same presence, told later
             if child.tag == _PRIORITY:
                 priority = _priority(child.text or "")
             rest.update(tostring(child))

@@ -21,6 +21,7 @@ def presence(inner: str, attributes: str = "") -> Element:
         ("<show>online</show>", Show.ONLINE, 0),
         ("<show>invisible</show><priority>many</priority>", Show.ONLINE, 0),
         ("<show>chat</show><priority>500</priority>", Show.CHAT, 127),
+        ("<show>away</show><show>xa</show>", Show.AWAY, 0),
     ],
 )
 def test_show_and_priority_are_read_and_odd_ones_count_as_none(inner: str, show: Show, priority: int) -> None:
