@@ -9,7 +9,7 @@ from component.commands.explain import Part, Table
 from component.commands.model import Answer, Asker, BadField, Command, Field, Row, Type, Values
 from component.presence.service import Explained, Presence
 from component.presence.store import Settings
-from component.rules.presence import OUTCOMES, Case, Outcome, Rules, Show
+from component.rules.presence import GROUP, OUTCOMES, Case, Outcome, Rules, Show
 from component.rules.rosters import group_of
 from config import durations
 from stanzas.jid import split
@@ -19,7 +19,9 @@ LEAST, MOST = 1.0, 30 * 86400.0
 LONGEST_RULE = 36_500 * 86400.0
 """Seconds that an `always` rule may be set for."""
 LONGEST_STATUS = 1024
-GROUP = "group:"
+LONGEST_GROUP = 1024
+MOST_RULES = 500
+"""Of one user; all are kept in memory."""
 
 _LABELS = {
     Case.TALKING: "Contacts you wrote to lately see",
@@ -70,6 +72,9 @@ def commands(presence: Presence, rosters: Rosters, now: Callable[[], float]) -> 
         who = await _who(asker.bare, values["who"], rosters)
         outcome = None if values["outcome"] == _RULES else Outcome(Show(values["outcome"]))
         length = values["for"]
+        others = [other for other, rule in presence.settings(asker.bare).always.items() if other != who and rule.holds(now())]
+        if outcome is not None and len(others) >= MOST_RULES:
+            raise BadField("who", f"there are {MOST_RULES} rules already: end one first")
         await presence.set_always(asker.bare, who, outcome, now() + length if length is not None else None)
         if outcome is None:
             note = f"{who} sees what the rules say."
@@ -143,6 +148,8 @@ async def _who(user: str, text: str, rosters: Rosters) -> str:
         group = text[len(GROUP) :].strip()
         if not group:
             raise BadField("who", "the group's name is missing after group:")
+        if len(group) > LONGEST_GROUP:
+            raise BadField("who", f"the group's name is longer than {LONGEST_GROUP} characters")
         return GROUP + group_of(await rosters(user), group)
     except LookupError:
         raise BadField("who", "your account is not known to the server") from None
@@ -166,8 +173,8 @@ def _settings_rows(settings: Settings) -> list[Row]:
 def _always_rows(settings: Settings, now: float) -> list[Row]:
     return [
         Row(rule.who, _outcome(rule.outcome) + (f" until {_time(rule.until, now)}" if rule.until is not None else ""))
-        for rule in settings.always
-        if rule.until is None or now < rule.until
+        for rule in settings.always.values()
+        if rule.holds(now)
     ]
 
 

@@ -176,11 +176,11 @@ class Presence:
     async def set_always(self, user: str, who: str, outcome: Outcome | None, until: float | None) -> None:
         """A fixed outcome for a contact (bare JID) or `group:NAME`; None ends it."""
         now = self._clock.now()
-        added = (Always(who, outcome, until),) if outcome is not None else ()
+        added = {who: Always(who, outcome, until)} if outcome is not None else {}
 
         def edit(settings: Settings) -> Settings:
-            others = [rule for rule in settings.always if rule.who != who and (rule.until is None or now < rule.until)]
-            return replace(settings, always=(*others, *added))
+            others = {other: rule for other, rule in settings.always.items() if other != who and rule.holds(now)}
+            return replace(settings, always=others | added)
 
         await self.change(user, edit)
 
@@ -194,8 +194,8 @@ class Presence:
         self._settings.pop(user, None)
         self._forget(user)
         for other, settings in list(self._settings.items()):
-            if any(rule.who == user for rule in settings.always):
-                self._settings[other] = replace(settings, always=tuple(rule for rule in settings.always if rule.who != user))
+            if user in settings.always:
+                self._settings[other] = replace(settings, always={who: rule for who, rule in settings.always.items() if who != user})
         for other, state in self._users.items():
             state.settings = self._settings[other]
             if user in state.contacts or state.is_viewer(user):
@@ -358,7 +358,7 @@ class Presence:
         always = None
         if state.settings.always:
             item = state.roster.get(contact)
-            always = standing(state.settings.always, contact, item.groups if item else frozenset(), now)
+            always = standing(state.settings.always, contact, item.groups if item else (), now)
         return decide(recent, state.newest_unread, state.settings.rules, always, now)
 
     def refresh(self, user: str, only: Iterable[str] | None = None) -> None:

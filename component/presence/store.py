@@ -1,8 +1,9 @@
 """Who opted in to S0, and with which rules (spec/10-presence.md). Tables `presence_users` and `presence_always`."""
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from sqlalchemy import Boolean, Column, Connection, Double, MetaData, String, Table, Text, delete, select
 
@@ -39,7 +40,8 @@ class Settings:
 
     enabled: bool = False
     rules: Rules = field(default_factory=Rules)
-    always: tuple[Always, ...] = ()
+    always: Mapping[str, Always] = field(default_factory=dict)
+    """By whom they are for."""
 
 
 class Store:
@@ -50,18 +52,17 @@ class Store:
         """Every user who ever set something, by bare JID."""
 
         def work(connection: Connection) -> dict[str, Settings]:
-            found = {row.user: Settings(row.enabled, _rules(row)) for row in connection.execute(select(USERS))}
+            always: dict[str, dict[str, Always]] = defaultdict(dict)
             for row in connection.execute(select(ALWAYS).order_by(ALWAYS.c.user, ALWAYS.c.who)):
-                settings = found.get(row.user, Settings())
-                rule = Always(row.who, Outcome(Show(row.outcome)), row.until)
-                found[row.user] = replace(settings, always=(*settings.always, rule))
-            return found
+                always[row.user][row.who] = Always(row.who, Outcome(Show(row.outcome)), row.until)
+            return {row.user: Settings(row.enabled, _rules(row), always[row.user]) for row in connection.execute(select(USERS))}
 
         return await self._database.read(work)
 
     async def save(self, user: str, settings: Settings) -> None:
         rules = settings.rules
         outcomes = {case.value: [outcome.show.value, outcome.status] for case, outcome in rules.outcomes}
+        always = settings.always.values()
 
         def work(connection: Connection) -> None:
             connection.execute(delete(USERS).where(USERS.c.user == user))
@@ -80,7 +81,7 @@ class Store:
             if settings.always:
                 connection.execute(
                     ALWAYS.insert(),
-                    [{"user": user, "who": rule.who, "outcome": rule.outcome.show.value, "until": rule.until} for rule in settings.always],
+                    [{"user": user, "who": rule.who, "outcome": rule.outcome.show.value, "until": rule.until} for rule in always],
                 )
 
         await self._database.write(work)

@@ -1,10 +1,13 @@
 """S0: what each contact sees of a user, as a pure decision (spec/10-presence.md)."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from hashlib import blake2b
 from typing import NamedTuple
 
+GROUP = "group:"
+"""What stands before the name of a roster group where a contact's JID could stand."""
 Texts = tuple[tuple[str, str], ...]
 """Status texts: (xml:lang, text) pairs in the stanza's order; the language is empty where none was given."""
 
@@ -78,6 +81,9 @@ class Always:
     outcome: Outcome
     until: float | None = None
 
+    def holds(self, now: float) -> bool:
+        return self.until is None or now < self.until
+
 
 class Verdict(NamedTuple):
     """What the contact is to see, why, and the instant at which that may change (None: not by itself)."""
@@ -112,14 +118,10 @@ def decide(recent: Recent, newest_unread: float, rules: Rules, always: Always | 
     return Verdict(case, rules.outcome(case), (because,), until)
 
 
-def standing(always: tuple[Always, ...], contact: str, groups: frozenset[str], now: float) -> Always | None:
-    """The `always` rule that holds for this contact: contact before group, first group by name (spec/10-presence.md)."""
-    holding = [rule for rule in always if rule.until is None or now < rule.until]
-    for rule in holding:
-        if rule.who == contact:
-            return rule
-    mine = [rule for rule in holding if rule.who.removeprefix("group:") in groups and rule.who.startswith("group:")]
-    return min(mine, key=lambda rule: rule.who, default=None)
+def standing(always: Mapping[str, Always], contact: str, groups: Collection[str], now: float) -> Always | None:
+    """Of the `always` rules, by `who`, the one that holds for this contact: contact before group, first group by name."""
+    whom = (contact, *(f"{GROUP}{group}" for group in sorted(groups)))
+    return next((always[who] for who in whom if who in always and always[who].holds(now)), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,13 +136,17 @@ def test_a_contact_rule_beats_a_group_rule_and_groups_go_by_name() -> None:
     contact = Always("bob@example.org", Outcome(Show.XA))
     family, work = Always("group:Family", Outcome(Show.CHAT)), Always("group:Work", Outcome(Show.DND))
     groups = frozenset({"Work", "Family"})
-    assert standing((work, family, contact), "bob@example.org", groups, NOW) is contact
-    assert standing((work, family, contact), "eve@example.org", groups, NOW) is family
-    assert standing((work, contact), "eve@example.org", frozenset({"Work"}), NOW) is work
-    assert standing((work, family, contact), "eve@example.org", frozenset(), NOW) is None
+    always = {rule.who: rule for rule in (work, family, contact)}
+    assert standing(always, "bob@example.org", groups, NOW) is contact
+    assert standing(always, "eve@example.org", groups, NOW) is family
+    assert standing(always, "eve@example.org", frozenset({"Work", "Art"}), NOW) is work
+    assert standing(always, "eve@example.org", frozenset(), NOW) is None
 
 
 def test_a_rule_with_an_end_holds_until_just_before_it() -> None:
     rule = Always("bob@example.org", Outcome(Show.XA), until=NOW)
-    assert standing((rule,), "bob@example.org", frozenset(), NOW - 0.001) is rule
-    assert standing((rule,), "bob@example.org", frozenset(), NOW) is None
+    group = Always("group:Work", Outcome(Show.DND))
+    always = {rule.who: rule, group.who: group}
+    assert standing(always, "bob@example.org", frozenset({"Work"}), NOW - 0.001) is rule
+    assert standing(always, "bob@example.org", frozenset({"Work"}), NOW) is group
+    assert standing(always, "bob@example.org", frozenset(), NOW) is None
