@@ -1,4 +1,4 @@
-.PHONY: setup test test-ejabberd lint demo bench audit lock
+.PHONY: setup test test-ejabberd lint demo bench soak audit lock
 
 setup:
 	@scripts/setup
@@ -21,7 +21,11 @@ demo:
 	@.venv/bin/rapport demo
 
 bench: setup
-	@for bench in bench/*.py; do .venv/bin/python $$bench || exit 1; done
+	@for bench in presence link ejabberd ledger scale virtual levels; do .venv/bin/python bench/$$bench.py || exit 1; done
+
+# Half an hour of load with restarts and cuts.
+soak: setup
+	@.venv/bin/python bench/soak.py
 
 audit: setup
 	@.venv/bin/python scripts/audit.py
