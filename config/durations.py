@@ -20,12 +20,14 @@ def parse(text: str) -> float:
 
 
 def format(seconds: float) -> str:  # noqa: A001 - read as durations.format
-    """The shortest such text for seconds ≥ 0, to the millisecond; `0s` for none. Raises ValueError for less."""
+    """A short such text for seconds ≥ 0, to the millisecond; in hours below two days (`24h`), `0s` for none. Raises ValueError for less."""
     rest = round(seconds * 1_000)
     if rest < 0:
         raise ValueError("a duration can't be negative")
     parts = []
     for unit, size in _UNITS.items():
+        if unit == "d" and rest < 2 * size:
+            continue
         count, rest = divmod(rest, size)
         if count:
             parts.append(f"{count}{unit}")

@@ -35,9 +35,21 @@ def test_anything_else_is_refused_with_a_reason_that_quotes_it(text: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(1_800, "30m"), (90, "1m30s"), (86_400, "1d"), (0.05, "50ms"), (0, "0s"), (1.5, "1s500ms"), (2_592_000, "30d")]
+    ("seconds", "text"),
+    [
+        (1_800, "30m"),
+        (90, "1m30s"),
+        (86_400, "24h"),
+        (100_000, "27h46m40s"),
+        (172_800, "2d"),
+        (180_000, "2d2h"),
+        (0.05, "50ms"),
+        (0, "0s"),
+        (1.5, "1s500ms"),
+        (2_592_000, "30d"),
+    ],
 )
-def test_a_duration_is_shown_as_short_as_it_can_be(seconds: float, text: str) -> None:
+def test_a_duration_is_shown_as_people_write_it(seconds: float, text: str) -> None:
     assert durations.format(seconds) == text
 
 
