@@ -36,6 +36,8 @@ COMMIT = 2_000
 READERS = 4
 READING = 1_000
 """Reads that may wait for a reader; at this bound `read` makes its callers wait."""
+WRITE_CACHE, READ_CACHE = 32_768, 4_096
+"""KiB of pages that SQLite keeps for the writer, and for each reader: those have the system's cache beside it."""
 BUSY = 1.0
 """Seconds for which SQLite waits for another process's lock before we call the database gone."""
 _SQLITE = b"SQLite format 3\0"
@@ -82,8 +84,8 @@ class Database:
     def __init__(self, url: URL) -> None:
         self._loop = asyncio.get_running_loop()
         self._url = url
-        self._write_engine = _engine(url, "BEGIN IMMEDIATE", poolclass=NullPool)
-        self._read_engine = _engine(url, "BEGIN", pool_size=READERS, max_overflow=0)
+        self._write_engine = _engine(url, "BEGIN IMMEDIATE", WRITE_CACHE, poolclass=NullPool)
+        self._read_engine = _engine(url, "BEGIN", READ_CACHE, pool_size=READERS, max_overflow=0)
         self._connection: Connection | None = None
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._room = asyncio.Semaphore(WAITING)
@@ -385,7 +387,8 @@ def _make_private(file: Path) -> None:
     file.chmod(0o600)
 
 
-def _engine(url: URL, begin: str, **pool: Any) -> Engine:
+def _engine(url: URL, begin: str, cache: int, **pool: Any) -> Engine:
+    """`begin` and `cache` (KiB) are for SQLite."""
     # Parameters are JIDs and queued stanzas: they stay out of error texts.
     if url.get_backend_name() == "postgresql":
         return create_engine(
@@ -406,7 +409,7 @@ def _engine(url: URL, begin: str, **pool: Any) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None  # sqlite3 would begin transactions where it sees fit
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "cache_size = -32768"):
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", f"cache_size = -{cache}"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
