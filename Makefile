@@ -9,7 +9,7 @@ TESTS = .venv/bin/python -m pytest -n 4 --dist worksteal
 test: lint
 	@$(TESTS)
 
-# Every story on ejabberd: not all hold there yet (docs/ejabberd.md).
+# Every story that can be run on ejabberd, and on that alone.
 test-ejabberd: setup
 	@$(TESTS) prosody-test --ignore=prosody-test/clients --server ejabberd
 

@@ -161,6 +161,7 @@ async def test_a_show_for_a_session_that_is_gone_or_of_another_user_is_dropped_i
     rapport, _, bob, session = scene
     carol = await client(server, "carol@localhost/tablet")
     other = await session_of(rapport, carol.jid)
+    await bob.sees("carol@localhost", "online")
     start = bob.mark()
     await rapport.show("alice@localhost/gone", session.get("v"), "dnd", "K", ["bob@localhost"])
     await rapport.show(carol.jid, other.get("v"), "dnd", "K", ["bob@localhost"])

@@ -85,9 +85,11 @@ async def said(s, user, other):
 async def test_in_the_end_each_contact_sees_what_why_says(scene, seed):
     chance = random.Random(seed)
     s = await scene(*PEOPLE)
+    # At a user who sends unsubscribed ejabberd 23.01 ends both directions, at the contact one.
+    weights = {**HAPPENS, cancels: HAPPENS[cancels] if s.server.kind == "prosody" else 0}
     for _ in range(60):
         user, other = chance.sample(PEOPLE, 2)
-        (happens,) = chance.choices(list(HAPPENS), list(HAPPENS.values()))
+        (happens,) = chance.choices(list(weights), list(weights.values()))
         await happens(s, chance, user, other)
     for user in PEOPLE:
         await sets_rules(s, chance, user, user)

@@ -40,6 +40,9 @@ MODULES: Mapping[str, Mapping[str, Any]] = {
     "mod_version": {},
 }
 
+FAULT = re.compile(r"\A\S+ \S+ \[(error|critical)\]")
+# mod_caps asks for the hosts of mod_muc though that is not loaded (23.01), when a presence comes from a bare domain.
+ONLY_CAPS = re.compile(r"crashed when running mod_caps:\S+\n\*\* exception error: {module_not_loaded,mod_muc,")
 MODULE_OF = {"archive": "mod_mam", "offline": "mod_offline"}
 # The module's source -> its beam.
 _compiled: dict[bytes, bytes] = {}
@@ -207,7 +210,9 @@ class Ejabberd(Server):
     def faults(self) -> list[str]:
         """Crashes, and the errors of our module (ejabberd has others that are of no account)."""
         entries = entries_of(self.log_lines(), r"\d{4}-\d\d-\d\d ")
-        return [entry for entry in entries if re.search(r"\[(error|critical)\]", entry) and re.search(r"mod_rapport|crash", entry)]
+        return [
+            entry for entry in entries if FAULT.search(entry) and re.search(r"mod_rapport|crash", entry) and not ONLY_CAPS.search(entry)
+        ]
 
     # -- administration while it runs
 
