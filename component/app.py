@@ -109,7 +109,7 @@ class App:
         self.registry = Registry(
             [
                 *presence_commands.commands(self.presence, self.server.roster, now),
-                *levels_commands.commands(self.levels, Links(component.jid, self.server)),
+                *levels_commands.commands(self.levels, Links(component.jid, self.server), self.server.roster),
                 *virtual_commands.commands(self.virtual),
                 *user_commands(self.records, self._erase, component.served_hosts, now),
                 self.explain.command(),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from component.commands.contacts import Rosters, contact_of
 from component.commands.explain import Part
 from component.commands.model import Answer, Ask, Asker, BadField, Command, Field, Row, Type, Values, anyone
 from component.levels.links import Links
@@ -27,8 +28,8 @@ _DOORS = {Door.CONTACTS: "contact list", Door.REAL_NAME: "real name", Door.FILES
 _CONFIRM = Field("confirm", "Save this", Type.BOOLEAN, True)
 
 
-def commands(levels: Levels, links: Links) -> Sequence[Command]:
-    own, asking = _Own(levels), _Asking(levels, links)
+def commands(levels: Levels, links: Links, rosters: Rosters) -> Sequence[Command]:
+    own, asking = _Own(levels, rosters), _Asking(levels, links)
     return (
         Command(
             "levels",
@@ -150,8 +151,9 @@ def explain_rows(levels: Levels) -> Part:
 class _Own:
     """What users set and see of their own."""
 
-    def __init__(self, levels: Levels) -> None:
+    def __init__(self, levels: Levels, rosters: Rosters) -> None:
         self._levels = levels
+        self._rosters = rosters
 
     async def levels(self, asker: Asker, _values: Values) -> Answer:
         contacts = await self._levels.contacts(asker.bare)
@@ -160,14 +162,14 @@ class _Own:
 
     async def label_fields(self, _asker: Asker) -> Sequence[Field]:
         return (
-            Field("contact", "Contact", Type.JID, required=True),
+            Field("contact", "Contact", Type.CONTACT, required=True),
             Field("labels", "Labels, one a line", Type.LINES, help="family, colleague, …; none: nothing is said of them any more"),
             Field("level", "At least as close as level", Type.CHOICE, options=_LEVELS),
             Field("pin", "Exactly that level, however often you write", Type.BOOLEAN, False),
         )
 
     async def label(self, asker: Asker, values: Values) -> Answer:
-        contact = bare(values["contact"])
+        contact = await contact_of(asker.bare, values["contact"], "contact", self._rosters)
         labels = Labels(_labels(values["labels"]), _level(values["level"]), values["pin"])
         if labels.pinned and labels.level is None:
             raise BadField("level", "which level to pin is missing")

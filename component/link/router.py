@@ -7,6 +7,7 @@ from xml.etree.ElementTree import Element, fromstring
 from component.commands.model import Refused
 from component.delivery import Delivery, Stopping
 from component.lanes import Lanes
+from component.ledger.engine import DatabaseClosed
 from component.ledger.mark import Handed
 from component.ledger.queue import Queue
 from component.link.forgeries import Forgeries
@@ -116,7 +117,7 @@ class Router:
         self._lanes.put(_lane(stanza), work)
 
     async def _handled(self, stanza: Element, queued: Queued) -> bool:
-        """Whether the stanza is dealt with. A sender's mistake is answered, and deals with it."""
+        """Whether the stanza is dealt with. A sender's mistake, and a fault of ours, is answered, and deals with it."""
         try:
             try:
                 address, handler = self._find(stanza)
@@ -124,11 +125,19 @@ class Router:
                     return await handler.message(address, queued)
                 await handler.presence(address, stanza)
             except (StanzaError, Refused, LinkDown) as error:
-                if (refusal := _refusal(stanza, error)) is not None:
-                    await self._delivery.deliver(refusal, queued.once("refused"))
-        except Stopping:
+                await self._deliver_refusal(stanza, queued, error)
+            except (Stopping, DatabaseClosed):
+                raise
+            except Exception:  # the boundary: kept, it would come to the same end after each start
+                log.exception("router.fault sender=%s", stanza.get("from"))
+                await self._deliver_refusal(stanza, queued, StanzaError("internal-server-error"))
+        except (Stopping, DatabaseClosed):
             return False
         return True
+
+    async def _deliver_refusal(self, stanza: Element, queued: Queued, error: Exception) -> None:
+        if (refusal := _refusal(stanza, error)) is not None:
+            await self._delivery.deliver(refusal, queued.once("refused"))
 
     async def _pass(self, stanza: Element) -> None:
         """What is neither stored nor answered: errors, headlines, availability."""

@@ -12,7 +12,7 @@ from rig.wait import until
 from component.delivery import Delivery
 from component.ledger.mark import Handed
 from component.link.router import Router
-from component.ports import Queued, StanzaError
+from component.ports import Handler, Queued, StanzaError
 from component.rules.addresses import Address, Own
 from tests.fakes import FakeServer
 
@@ -48,6 +48,13 @@ class Refuses:
         raise AssertionError("not called")
 
 
+class Breaks(Refuses):
+    """A handler with a fault."""
+
+    async def message(self, _address: Address, _queued: Queued) -> bool:
+        raise ZeroDivisionError
+
+
 class LinkedServer(FakeServer):
     """What the router asks of the link beside the Server port."""
 
@@ -56,7 +63,7 @@ class LinkedServer(FakeServer):
 
 
 class World:
-    def __init__(self, up: bool) -> None:
+    def __init__(self, up: bool, handler: Handler | None = None) -> None:
         self.server, self.queue = LinkedServer(up=up), FakeQueue()
         self.delivery = Delivery(self.server)
         self.router = Router(
@@ -65,7 +72,7 @@ class World:
             self.queue,  # type: ignore[arg-type]  # of a Queue, likewise
             self.delivery,
             lambda local: Own(),
-            {Own: Refuses()},
+            {Own: handler or Refuses()},
             lambda: 0.0,
         )
 
@@ -113,3 +120,12 @@ async def test_what_was_not_refused_before_rapport_ended_is_refused_after_its_ne
     world.delivery.on_link()
     await until(lambda: world.errors() == ["bob@example.org/phone"])
     await until(lambda: not world.queue.kept)
+
+
+async def test_a_message_that_meets_a_fault_of_ours_is_answered_and_not_tried_for_ever(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(up=True, handler=Breaks())
+    world.router.take(words())
+    await until(lambda: world.errors() == ["bob@example.org/phone"])
+    await until(lambda: not world.queue.kept)
+    assert "internal-server-error" in "".join(child.tag for error in world.server.stanzas[0][0] for child in error)
+    assert "router.fault sender=bob@example.org/phone" in caplog.text
