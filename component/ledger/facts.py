@@ -166,20 +166,6 @@ class Ledger:
 
         return await self._ask(work)
 
-    async def newest_unread(self, reader: str) -> float:
-        """When the newest unread message of `reader` came, UNIX seconds; 0.0: there is none."""
-
-        def work(connection: Connection) -> float:
-            back, read_at = _read_at(connection)
-            newest = (
-                select(func.max(PAIRS.c.new_at))
-                .select_from(PAIRS.outerjoin(back, and_(back.c.sender == PAIRS.c.recipient, back.c.recipient == PAIRS.c.sender)))
-                .where(PAIRS.c.recipient == _number(reader), PAIRS.c.new_at > read_at)
-            )
-            return connection.scalar(newest) or 0.0
-
-        return await self._ask(work)
-
     async def scores(self, user: str) -> Sequence[Score]:
         """The weights of what `user` wrote and got, by pair and epoch, in one query (rules.levels.score_at adds them up)."""
 

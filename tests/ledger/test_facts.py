@@ -35,7 +35,6 @@ async def record(ledger: Ledger, *facts: Fact) -> list[bool]:
 async def test_a_ledger_that_knows_nobody_answers_with_nothing(ledger: Ledger) -> None:
     assert await ledger.pairs(ALICE) == []
     assert await ledger.unread(ALICE) == {}
-    assert await ledger.newest_unread(ALICE) == 0.0
     assert await ledger.scores(ALICE) == []
     assert await ledger.history(ALICE, BOB, 10) == []
     assert await ledger.mark() is None
@@ -60,12 +59,10 @@ async def test_a_pair_is_told_to_both_of_its_users(ledger: Ledger) -> None:
 async def test_messages_are_unread_until_a_marker_names_them_or_a_later_one(ledger: Ledger) -> None:
     await record(ledger, wrote(1.0, "m1"), wrote(2.0, "m2"), wrote(3.0, "m3"), wrote(3.5, "c1", CAROL))
     assert await ledger.unread(ALICE) == {BOB: 3, CAROL: 1}
-    assert await ledger.newest_unread(ALICE) == 3.5
     await record(ledger, Read(ALICE, BOB, 4.0, "m2"))
     assert await ledger.unread(ALICE) == {BOB: 1, CAROL: 1}
     await record(ledger, Read(ALICE, CAROL, 5.0, "c1"), Read(ALICE, BOB, 5.0, "m3"))
     assert await ledger.unread(ALICE) == {}
-    assert await ledger.newest_unread(ALICE) == 0.0
 
 
 async def test_an_answer_reads_all_that_came_before_it(ledger: Ledger) -> None:
@@ -335,7 +332,6 @@ async def _state(ledger: Ledger, domain: str) -> list[object]:
         state += sorted(str(pair).replace(f"@{domain}", "") for pair in await ledger.pairs(user))
         state += sorted(str(score).replace(f"@{domain}", "") for score in await ledger.scores(user))
         state.append(sorted((writer.partition("@")[0], count) for writer, count in (await ledger.unread(user)).items()))
-        state.append(await ledger.newest_unread(user))
     return state
 
 
