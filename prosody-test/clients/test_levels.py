@@ -98,6 +98,7 @@ async def test_two_talk_under_their_real_names(kind: str, stage: Callable[..., A
     alice = await desk.log_in(kind, scene.server, "alice")
 
     await scene["bob"].message(levels.face(ALICE), "Good day, Alice.")
+    await scene["bob"].settled()  # Converse.js asks for the card once, and bob's has his name for whom he has written to
     await alice.open_chat(levels.face(BOB))
     await alice.hears("Good day, Alice.", *(["Bob the Builder"] if kind != "profanity" else []))
     await alice.say("Good day, Bob.")
