@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from rig.rapport import Rapport
 from rig.raw import RawClient
 from rig.scene import Scene
 from rig.server import Host, Server, friends
+from rig.xml import Element
 
 SERVERS: dict[str, type[Server]] = {"prosody": Prosody, "ejabberd": Ejabberd}
 ON_EJABBERD = ("rig_test", "link", "ejabberd")
@@ -151,6 +153,43 @@ async def component(_discarded: contextlib.AsyncExitStack) -> Callable[..., Awai
         return await made.connect()
 
     return make
+
+
+@pytest.fixture
+async def linked(component: Callable[..., Awaitable[RawComponent]]) -> Callable[..., Awaitable[RawComponent]]:
+    """`await linked(server, "alice")`: a component whose link with the first host is up, with alice gated."""
+
+    async def make(server: Server, *gated: str) -> RawComponent:
+        made = await component(server)
+        await made.start(*gated)
+        return made
+
+    return make
+
+
+@dataclass
+class Tailored:
+    """alice is gated, and bob has been shown her session as `dnd`, by the key K."""
+
+    rapport: RawComponent
+    epoch: str
+    alice: RawClient
+    bob: RawClient
+    session: Element
+
+
+@pytest.fixture
+async def tailored(
+    server: Server, client: Callable[..., Awaitable[RawClient]], component: Callable[..., Awaitable[RawComponent]]
+) -> Tailored:
+    rapport = await component(server)
+    hello = await rapport.start("alice")
+    alice = await client(server, "alice@localhost/phone")
+    bob = await client(server, "bob@localhost/phone")
+    session = await rapport.expect_notice("session", where=lambda each: each.get("jid") == alice.jid)
+    await rapport.show(alice.jid, session.get("v", ""), "dnd", "K", ["bob@localhost"])
+    await bob.sees("alice@localhost", "dnd")
+    return Tailored(rapport, hello.get("epoch", ""), alice, bob, session)
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ __all__ = ["Handed", "Known", "Ledger", "New"]
 IMPORTED = 1_000
 """Archive entries in one transaction."""
 
+_ALL = true()
+
 
 @dataclass(frozen=True, slots=True)
 class New:
@@ -201,7 +203,7 @@ def _number(jid: str) -> ScalarSelect[Any]:
     return select(JIDS.c.id).where(JIDS.c.jid == jid).scalar_subquery()
 
 
-def _with(user: str, table: Table, *columns: Column[Any], where: ColumnElement[bool] = true()) -> CompoundSelect[Any]:  # noqa: B008
+def _with(user: str, table: Table, *columns: Column[Any], where: ColumnElement[bool] = _ALL) -> CompoundSelect[Any]:
     """Of the rows of `pairs` or `scores` with this user: whether as sender, the other's JID, and these columns."""
     both = (table.c.sender, table.c.recipient), (table.c.recipient, table.c.sender)
     sent, received = (

@@ -119,25 +119,27 @@ class Router:
     async def _handled(self, stanza: Element, queued: Queued) -> bool:
         """Whether the stanza is dealt with. A sender's mistake, and a fault of ours, is answered, and deals with it."""
         try:
-            try:
-                address, handler = self._find(stanza)
-                if stanza.tag == _MESSAGE:
-                    return await handler.message(address, queued)
-                await handler.presence(address, stanza)
-            except (StanzaError, Refused, LinkDown) as error:
-                await self._deliver_refusal(stanza, queued, error)
-            except (Stopping, DatabaseClosed):
-                raise
-            except Exception:  # the boundary: kept, it would come to the same end after each start
-                log.exception("router.fault sender=%s", stanza.get("from"))
-                await self._deliver_refusal(stanza, queued, StanzaError("internal-server-error"))
+            address, handler = self._find(stanza)
+            if stanza.tag == _MESSAGE:
+                return await handler.message(address, queued)
+            await handler.presence(address, stanza)
+        except (StanzaError, Refused, LinkDown) as error:
+            return await self._refused(stanza, queued, error)
         except (Stopping, DatabaseClosed):
             return False
+        except Exception:  # the boundary: kept, it would come to the same end after each start
+            log.exception("router.fault sender=%s", stanza.get("from"))
+            return await self._refused(stanza, queued, StanzaError("internal-server-error"))
         return True
 
-    async def _deliver_refusal(self, stanza: Element, queued: Queued, error: Exception) -> None:
+    async def _refused(self, stanza: Element, queued: Queued, error: Exception) -> bool:
+        """Whether the server has the refusal; False: Rapport ends before."""
         if (refusal := _refusal(stanza, error)) is not None:
-            await self._delivery.deliver(refusal, queued.once("refused"))
+            try:
+                await self._delivery.deliver(refusal, queued.once("refused"))
+            except Stopping:
+                return False
+        return True
 
     async def _pass(self, stanza: Element) -> None:
         """What is neither stored nor answered: errors, headlines, availability."""

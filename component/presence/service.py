@@ -311,20 +311,22 @@ class Presence:
             return
 
         async def work() -> None:
-            await self._load_pairs(user, contact if anew else "")
+            await self._load_pairs(user, contact if anew else None)
             self.refresh(user, (contact,))
 
         self._lanes.put(user, work)
 
-    async def _load_pairs(self, user: str, anew: str = "") -> None:
+    async def _load_pairs(self, user: str, anew: str | None = None) -> None:
         """Take the ledger's pairs into what is known, and in place of what is known of the contact `anew`."""
         pairs = await self._ledger.pairs(user, self._clock.now() - _horizon(self.settings(user).rules))
         state = self._users.get(user)
         if state is not None:
             before = state.newest_unread
-            state.contacts.pop(anew, None)
+            if anew is not None:
+                state.contacts.pop(anew, None)
             _merge(state, user, pairs)
-            self._settle_unread(user, state, before)
+            if state.gathered:  # else the first pass over all contacts follows
+                self._settle_unread(user, state, before)
 
     def _forget(self, user: str) -> None:
         self._users.pop(user, None)

@@ -1,40 +1,17 @@
 """The link where ejabberd goes another way than Prosody (docs/ejabberd.md)."""
 
-from collections.abc import Awaitable, Callable
-
 import pytest
 from rig import xml
-from rig.component import RawComponent
+from rig.component import handed, shown
 from rig.raw import RawClient
 from rig.server import Contact, Host
 
 pytestmark = pytest.mark.only_on("ejabberd", reason="ejabberd's own ways")
 
 
-@pytest.fixture
-async def linked(component: Callable[..., Awaitable[RawComponent]]) -> Callable[..., Awaitable[RawComponent]]:
-    """`await linked(server, "alice")`: a component whose link with the first host is up, with alice gated."""
-
-    async def make(server, *gated):
-        made = await component(server)
-        await made.start(*gated)
-        return made
-
-    return make
-
-
-def number(stanza):
-    handed = xml.child(stanza, "handed", xml.LINK)
-    return None if handed is None else int(handed.get("n"))
-
-
 async def roster_of(component, user):
     answer = await component.request(f"<roster user='{user}'/>")
     return {item.get("jid"): item.get("subscription") for item in xml.child(answer, "roster", xml.LINK)}
-
-
-async def changed(component, user):
-    await component.expect_notice("changed", where=lambda each: (each.get("user"), each.get("what")) == (user, "roster"))
 
 
 async def test_a_second_component_of_the_name_gets_no_link_and_takes_nothing_from_the_first(server, client, linked, component):
@@ -59,31 +36,22 @@ async def test_the_next_component_gets_the_link_when_the_first_has_gone(server, 
     assert xml.name(await again.hello()) == "hello"
 
 
-async def test_a_reload_asks_for_a_new_start_and_keeps_counter_queue_and_what_was_shown(server, client, linked):
-    rapport = await linked(server, "alice")
-    epoch = (await rapport.hello()).get("epoch")
-    await rapport.gate(["alice"])
-    await rapport.ready()
-    alice = await client(server, "alice@localhost/phone")
-    bob = await client(server, "bob@localhost/phone")
-    session = await rapport.expect_notice("session", where=lambda each: each.get("jid") == alice.jid)
-    await rapport.show(alice.jid, session.get("v"), "dnd", "K", ["bob@localhost"])
-    await bob.sees("alice@localhost", "dnd")
+async def test_a_reload_asks_for_a_new_start_and_keeps_counter_queue_and_what_was_shown(server, tailored):
+    rapport, alice, bob, session = tailored.rapport, tailored.alice, tailored.bob, tailored.session
     await bob.message(f"shop@{rapport.domain}", "kept")
-    assert number(await rapport.expect(lambda stanza: xml.body(stanza) == "kept")) == 1
+    assert handed(await rapport.expect(lambda stanza: xml.body(stanza) == "kept")) == 1
     start = bob.mark()
 
     await server.reload_module()
     await rapport.expect_notice("renew")
-    assert (await rapport.hello(epoch=epoch, h=0)).get("epoch") == epoch
-    assert number(await rapport.expect(lambda stanza: xml.body(stanza) == "kept")) == 1
+    assert (await rapport.hello(epoch=tailored.epoch, h=0)).get("epoch") == tailored.epoch
+    assert handed(await rapport.expect(lambda stanza: xml.body(stanza) == "kept")) == 1
     await rapport.gate(["alice"])
     told = {each.get("jid"): each for each in await rapport.ready()}
     assert (told[alice.jid].get("v"), told[alice.jid].get("truth")) == (session.get("v"), "0")
-    shown = {each.get("key"): {to.get("jid") for to in each} for each in xml.children(told[alice.jid], "shown")}
-    assert shown == {"K": {"bob@localhost"}}
+    assert shown(told[alice.jid]) == {"K": {"bob@localhost"}}
     await bob.message(f"shop@{rapport.domain}", "new")
-    assert number(await rapport.expect(lambda stanza: xml.body(stanza) == "new")) == 2
+    assert handed(await rapport.expect(lambda stanza: xml.body(stanza) == "new")) == 2
     await alice.presence("away")
     newer = await rapport.expect_notice("session", where=lambda each: each.get("v") == str(int(session.get("v")) + 1))
     assert newer.get("truth") == "0"
@@ -135,7 +103,7 @@ async def test_a_resumed_session_goes_on_in_another_process_with_what_was_shown(
 async def test_changes_that_no_hook_of_ejabberd_tells_are_told(server, linked):
     rapport = await linked(server)
     await server.api("process_rosteritems", action="delete", subs="any", asks="any", users="alice@localhost", contacts="bob@localhost")
-    await changed(rapport, "alice")
+    await rapport.changed("alice", "roster")
     assert "bob@localhost" not in await roster_of(rapport, "alice")
 
 
@@ -146,6 +114,6 @@ async def test_shared_groups_are_in_the_roster_and_each_change_is_told_to_all_wh
     await server.api("srg_user_add", user="alice", host="localhost", group="support", grouphost="localhost")
     await server.api("srg_user_add", user="bob", host="localhost", group="support", grouphost="localhost")
     for user in ("alice", "bob"):
-        await changed(rapport, user)
+        await rapport.changed(user, "roster")
     assert await roster_of(rapport, "alice") == {"bob@localhost": "both"}
     assert await roster_of(rapport, "bob") == {"alice@localhost": "both", "x@x.org": "to"}

@@ -2,14 +2,8 @@
 
 import pytest
 from rig import xml
-from rig.component import RawComponent
+from rig.component import RawComponent, handed
 from rig.stream import StreamError
-
-
-def number(stanza):
-    """The number under which a stanza to the component's own address was handed over."""
-    handed = xml.child(stanza, "handed", xml.LINK)
-    return None if handed is None else int(handed.get("n"))
 
 
 def bodies(component, since=0):
@@ -28,7 +22,7 @@ async def test_messages_that_may_not_be_lost_are_counted(server, client, linked,
     bob = await client(server, "bob@localhost/phone")
     await bob.message(f"shop@{rapport.domain}", "hello", type=kind)
     got = await rapport.expect(lambda stanza: xml.body(stanza) == "hello")
-    assert (number(got) is not None) is counted
+    assert (handed(got) is not None) is counted
     # ejabberd leaves out the default, normal.
     assert got.get("from") == "bob@localhost/phone" and got.get("type", "normal") == (kind or "normal")
 
@@ -45,7 +39,7 @@ async def test_subscription_stanzas_are_counted(server, client, linked, kind):
         await rapport.send(f"<presence from='shop@{rapport.domain}' to='bob@localhost' type='subscribe'/>")
         await bob.expect(lambda stanza: stanza.get("type") == "subscribe")
     await bob.send(f"<presence to='shop@{rapport.domain}' type='{kind}'/>")
-    assert number(await rapport.expect(lambda stanza: xml.name(stanza) == "presence" and stanza.get("type") == kind))
+    assert handed(await rapport.expect(lambda stanza: xml.name(stanza) == "presence" and stanza.get("type") == kind))
 
 
 async def test_other_presence_and_requests_pass_uncounted(server, client, linked):
@@ -53,7 +47,7 @@ async def test_other_presence_and_requests_pass_uncounted(server, client, linked
     bob = await client(server, "bob@localhost/phone")
     await bob.send(f"<presence to='shop@{rapport.domain}'/>")
     got = await rapport.expect(lambda stanza: xml.name(stanza) == "presence" and stanza.get("to") == f"shop@{rapport.domain}")
-    assert number(got) is None
+    assert handed(got) is None
     assert (await bob.ping(rapport.domain)).get("type") == "result"
 
 
@@ -66,7 +60,7 @@ async def test_numbers_are_consecutive_over_taps_and_stanzas(server, client, lin
     first = await rapport.expect_notice("tap")
     second = await rapport.expect(lambda stanza: xml.body(stanza) == "two")
     third = await rapport.expect_notice("tap")
-    assert [int(first.get("n")), number(second), int(third.get("n"))] == [1, 2, 3]
+    assert [int(first.get("n")), handed(second), int(third.get("n"))] == [1, 2, 3]
 
 
 async def test_what_is_not_acknowledged_comes_again_in_order_with_the_same_numbers(server, client, linked, component):
@@ -85,7 +79,7 @@ async def test_what_is_not_acknowledged_comes_again_in_order_with_the_same_numbe
     assert bodies(again) == []
     assert (await again.hello(epoch=epoch, h=1)).get("epoch") == epoch
     await again.expect(lambda stanza: xml.body(stanza) == "four")
-    assert [(number(each), xml.body(each)) for each in again.received if xml.body(each)] == [(2, "two"), (3, "three"), (4, "four")]
+    assert [(handed(each), xml.body(each)) for each in again.received if xml.body(each)] == [(2, "two"), (3, "three"), (4, "four")]
 
 
 @pytest.mark.parametrize(
@@ -178,7 +172,7 @@ async def test_a_full_buffer_bounces_stanzas_and_drops_and_counts_taps(make_serv
     await rapport.settled()
     await write(bob, rapport.domain, "four")
     got = await rapport.expect(lambda stanza: xml.body(stanza) == "four")
-    assert number(got) == 3
+    assert handed(got) == 3
 
 
 async def test_a_component_that_acknowledges_nothing_is_stalled(make_server, client, linked):
@@ -188,7 +182,7 @@ async def test_a_component_that_acknowledges_nothing_is_stalled(make_server, cli
     waiting = await bob.message(rapport.domain, "one")
     got = await rapport.expect(lambda stanza: xml.body(stanza) == "one")
     assert xml.condition(await bob.expect(lambda stanza: stanza.get("id") == waiting, 4)) == "recipient-unavailable"
-    await rapport.ack(number(got))
+    await rapport.ack(handed(got))
     await rapport.expect_notice("renew")
     await rapport.start()
     await write(bob, rapport.domain, "two")

@@ -2,6 +2,7 @@
 
 import pytest
 from rig import xml
+from rig.component import shown
 from rig.server import Contact, Host, Server, friends
 from rig.xml import Element
 
@@ -25,10 +26,6 @@ def own_presence(session: Element) -> Element:
     presence = xml.child(session, "presence", "jabber:client")
     assert presence is not None
     return presence
-
-
-def shown(session: Element) -> dict[str, set[str]]:
-    return {each.get("key", ""): {to.get("jid", "") for to in each} for each in xml.children(session, "shown")}
 
 
 async def session_of(component, jid, where=lambda session: True, within=5.0):

@@ -14,11 +14,6 @@ def items(answer):
     }
 
 
-async def changed(component, user, what):
-    notice = await component.expect_notice("changed", where=lambda each: (each.get("user"), each.get("what")) == (user, what))
-    assert int(notice.get("n")) > 0
-
-
 async def test_the_roster_is_told_as_the_server_holds_it(make_server, linked):
     roster = [Contact("bob@localhost", "both", "Bob & co", ("Friends", "Work")), Contact("carol@x.org", "to"), Contact("eve@x.org", "from")]
     server = await make_server([Host(users={"alice": roster, "bob": []})])
@@ -62,11 +57,11 @@ async def test_changes_by_the_client_are_told(server, client, linked):
     rapport = await linked(server)
     alice = await client(server, "alice@localhost/phone")
     await alice.roster_set("bob@localhost", "Robert", ["Team"])
-    await changed(rapport, "alice", "roster")
+    await rapport.changed("alice", "roster")
     assert items(await rapport.request("<roster user='alice'/>"))["bob@localhost"] == ("both", "Robert", {"Team"})
     await alice.roster_set("carol@localhost", subscription="remove")
-    await changed(rapport, "alice", "roster")
-    await changed(rapport, "carol", "roster")
+    await rapport.changed("alice", "roster")
+    await rapport.changed("carol", "roster")
     assert "carol@localhost" not in items(await rapport.request("<roster user='alice'/>"))
 
 
@@ -76,10 +71,10 @@ async def test_changes_by_an_admins_tool_are_told(server, client, linked, online
     if online:
         await client(server, "alice@localhost/phone")
     await server.set_contact("alice", Contact("dora@localhost", "from", groups=("Work",)))
-    await changed(rapport, "alice", "roster")
+    await rapport.changed("alice", "roster")
     assert items(await rapport.request("<roster user='alice'/>"))["dora@localhost"] == ("from", None, {"Work"})
     await server.remove_contact("alice", "dora@localhost")
-    await changed(rapport, "alice", "roster")
+    await rapport.changed("alice", "roster")
 
 
 @pytest.mark.only_on("prosody", reason="the way of Prosody's modules")
@@ -89,7 +84,7 @@ async def test_changes_by_a_module_that_writes_the_store_itself_are_told(server,
         "local store = require 'core.storagemanager'.open('localhost', 'roster', 'map') "
         "return store:set('alice', 'eve@localhost', { subscription = 'none', groups = {} })"
     )
-    await changed(rapport, "alice", "roster")
+    await rapport.changed("alice", "roster")
 
 
 @pytest.mark.only_on("prosody", reason="the way of Prosody's modules")
@@ -100,7 +95,7 @@ async def test_changes_in_one_go_are_one_notice(server, linked):
         "for i = 1, 50 do local jid = 'c'..i..'@localhost' roster[jid] = { subscription = 'none', groups = {} } "
         "rm.save_roster('alice', 'localhost', roster, jid) end return true"
     )
-    await changed(rapport, "alice", "roster")
+    await rapport.changed("alice", "roster")
     await rapport.nothing(lambda stanza: xml.child(stanza, "changed", xml.LINK) is not None, during=0.1)
 
 
@@ -139,13 +134,13 @@ async def test_block_lists_are_told_and_each_change(server, client, linked):
 
     assert await blocks() == set()
     await alice.block("bob@localhost", "x.org")
-    await changed(rapport, "alice", "blocks")
+    await rapport.changed("alice", "blocks")
     assert await blocks() == {"bob@localhost", "x.org"}
     await alice.unblock("x.org")
-    await changed(rapport, "alice", "blocks")
+    await rapport.changed("alice", "blocks")
     assert await blocks() == {"bob@localhost"}
     await alice.unblock()
-    await changed(rapport, "alice", "blocks")
+    await rapport.changed("alice", "blocks")
     assert await blocks() == set()
 
 
@@ -153,7 +148,7 @@ async def test_a_deleted_account_is_told_and_its_gate_forgotten(server, client, 
     rapport = await linked(server, "alice")
     alice = await client(server, "alice@localhost/phone")
     await server.delete_account("alice")
-    await changed(rapport, "alice", "account")
+    await rapport.changed("alice", "account")
     await alice.ended()
     assert xml.condition(await rapport.request("<roster user='alice'/>")) == "item-not-found"
     await server.add_account("alice")

@@ -2,6 +2,7 @@
 
 import pytest
 from rig import xml
+from rig.component import handed
 from rig.server import Host
 from rig.wait import until
 
@@ -50,7 +51,7 @@ async def test_another_version_is_refused_and_nothing_else_happens_on_that_strea
     # Without a link virtual users still get their messages.
     await bob.message(f"shop@{rapport.domain}", "hello")
     got = await rapport.expect(lambda stanza: xml.body(stanza) == "hello")
-    assert xml.child(got, "handed", xml.LINK) is None
+    assert handed(got) is None
 
 
 async def test_what_is_not_understood_is_refused_by_name(server, linked):
@@ -103,25 +104,17 @@ async def test_a_component_that_no_host_names_works_as_without_the_module(make_s
     bob = await client(server, "bob@localhost/phone")
     await bob.message(f"shop@{rapport.domain}", "hello")
     got = await rapport.expect(lambda stanza: xml.body(stanza) == "hello")
-    assert xml.child(got, "handed", xml.LINK) is None
+    assert handed(got) is None
 
 
 # -- loaded, unloaded and reloaded while it runs
 
 
 @pytest.mark.only_on("prosody", reason="on ejabberd a reload is a stop and a start: the module asks for a new start")
-async def test_a_reload_changes_nothing(server, client, linked):
-    rapport = await linked(server, "alice")
-    epoch = (await rapport.hello()).get("epoch")
-    await rapport.gate(["alice"])
-    await rapport.ready()
-    alice = await client(server, "alice@localhost/phone")
-    bob = await client(server, "bob@localhost/phone")
-    session = await rapport.expect_notice("session", where=lambda each: each.get("jid") == alice.jid)
-    await rapport.show(alice.jid, session.get("v"), "dnd", "K", ["bob@localhost"])
+async def test_a_reload_changes_nothing(server, tailored):
+    rapport, alice, bob, session = tailored.rapport, tailored.alice, tailored.bob, tailored.session
     await bob.message("alice@localhost", "one")
     await rapport.expect_notice("tap")
-    await bob.sees("alice@localhost", "dnd")
     start = rapport.mark()
 
     await server.reload_module()
@@ -133,7 +126,7 @@ async def test_a_reload_changes_nothing(server, client, linked):
     await bob.ping()
     assert bob.shows("alice@localhost") == {"phone": "dnd"}
     assert [xml.name(each) for each in rapport.notices("", start)] == ["session", "tap"]
-    assert (await rapport.hello()).get("epoch") == epoch
+    assert (await rapport.hello()).get("epoch") == tailored.epoch
     await rapport.settled()
     assert [each.get("n") for each in rapport.notices("tap", start)] == ["2", "1", "2"]
 
@@ -164,7 +157,7 @@ async def test_unloaded_it_leaves_plain_xmpp_and_loaded_again_it_asks_for_a_new_
     await alice.presence("away")
     await bob.sees("alice@localhost", "away")
     await bob.message(f"shop@{rapport.domain}", "plain")
-    assert xml.child(await rapport.expect(lambda stanza: xml.body(stanza) == "plain"), "handed", xml.LINK) is None
+    assert handed(await rapport.expect(lambda stanza: xml.body(stanza) == "plain")) is None
 
     await server.load_module()
     await rapport.expect_notice("renew")
@@ -189,6 +182,6 @@ async def test_one_of_the_two_loaded_again_asks_for_a_new_start(server, client, 
     await rapport.start("alice")
     bob = await client(server, "bob@localhost/phone")
     await bob.message(f"shop@{rapport.domain}", "counted")
-    assert xml.child(await rapport.expect(lambda stanza: xml.body(stanza) == "counted"), "handed", xml.LINK) is not None
+    assert handed(await rapport.expect(lambda stanza: xml.body(stanza) == "counted")) is not None
     await bob.message("alice@localhost", "tapped")
     await rapport.expect_notice("tap")

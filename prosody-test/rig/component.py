@@ -94,6 +94,11 @@ class RawComponent(Stream):
         """Ask a link request (`<roster user='alice'/>` …); the answer, result or error."""
         return await self.iq("get", link_element(payload), host or self._server.domain, self.domain, within=within)
 
+    async def changed(self, user: str, what: str) -> None:
+        """Wait for the counted notice that the user's `roster`, `blocks` or `account` changed."""
+        notice = await self.expect_notice("changed", where=lambda each: (each.get("user"), each.get("what")) == (user, what))
+        assert int(notice.get("n", "0")) > 0
+
     def notices(self, wanted: str = "", since: int = 0) -> list[Element]:
         """The link elements of notices (all, or of one name) received from a served host, in order."""
         hosts = self._server.served_hosts
@@ -128,6 +133,17 @@ def notice_of(stanza: Element) -> Element | None:
     if xml.name(stanza) != "message" or stanza.get("type") == "error":
         return None
     return next((each for each in stanza if xml.namespace(each) == xml.LINK), None)
+
+
+def handed(stanza: Element) -> int | None:
+    """The number under which the module handed a stanza over; None: it is not counted."""
+    mark = xml.child(stanza, "handed", xml.LINK)
+    return None if mark is None else int(mark.get("n", ""))
+
+
+def shown(session: Element) -> dict[str, set[str]]:
+    """Who has seen what of a `<session/>`: key → contacts."""
+    return {each.get("key", ""): {to.get("jid", "") for to in each} for each in xml.children(session, "shown")}
 
 
 def link_element(payload: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 from rig.wait import until
 
 from component.delivery import Delivery
+from component.ledger.engine import DatabaseClosed
 from component.ledger.mark import Handed
 from component.link.router import Router
 from component.ports import Handler, Queued, StanzaError
@@ -51,8 +52,11 @@ class Refuses:
 class Breaks(Refuses):
     """A handler with a fault."""
 
+    def __init__(self, fault: Exception) -> None:
+        self._fault = fault
+
     async def message(self, _address: Address, _queued: Queued) -> bool:
-        raise ZeroDivisionError
+        raise self._fault
 
 
 class LinkedServer(FakeServer):
@@ -123,9 +127,17 @@ async def test_what_was_not_refused_before_rapport_ended_is_refused_after_its_ne
 
 
 async def test_a_message_that_meets_a_fault_of_ours_is_answered_and_not_tried_for_ever(caplog: pytest.LogCaptureFixture) -> None:
-    world = World(up=True, handler=Breaks())
+    world = World(up=True, handler=Breaks(ZeroDivisionError()))
     world.router.take(words())
     await until(lambda: world.errors() == ["bob@example.org/phone"])
     await until(lambda: not world.queue.kept)
     assert "internal-server-error" in "".join(child.tag for error in world.server.stanzas[0][0] for child in error)
     assert "router.fault sender=bob@example.org/phone" in caplog.text
+
+
+async def test_what_the_database_is_closed_before_stays_for_the_next_start() -> None:
+    world = World(up=True, handler=Breaks(DatabaseClosed()))
+    world.router.take(words())
+    await until(lambda: world.queue.kept)
+    await world.router.drain()
+    assert world.queue.kept and not world.errors()
