@@ -1,7 +1,7 @@
 """How far two places on Earth lie apart (for `nearest`, spec/20-virtual.md)."""
 
 from dataclasses import dataclass, field
-from math import asin, atan, cos, hypot, pi, radians, sin, sqrt, tan
+from math import atan, atan2, cos, hypot, pi, radians, sin, sqrt, tan
 
 _RADIUS = 6_378_137.0
 """The equator's, in metres (WGS 84)."""
@@ -41,14 +41,13 @@ def distance(here: Place, there: Place) -> float:
     On a sphere the great circle would be wrong by up to 0.6 %, enough to send a customer to the wrong town.
     """
     first, second = (atan((1 - _FLATTENING) * tan(radians(place.lat))) for place in (here, there))
-    mean, half = (first + second) / 2, (second - first) / 2
-    turn = sin(radians(there.lon - here.lon) / 2)
-    haversine = hypot(sin(half), sqrt(max(0.0, cos(first) * cos(second))) * turn)
-    angle = 2 * asin(min(1.0, haversine))
+    mean, half, turn = (first + second) / 2, (second - first) / 2, radians(there.lon - here.lon) / 2
+    both = sqrt(max(0.0, cos(first) * cos(second)))
+    # Sine and cosine of half the angle, each as a sum: a difference would leave nothing but rounding near the antipode.
+    near, far = hypot(sin(half), both * sin(turn)), hypot(sin(mean), both * cos(turn))
+    angle = 2 * atan2(near, far)
     if angle < _MICROMETRES:
         return _RADIUS * angle
-    near, far = sin(angle / 2) ** 2, cos(angle / 2) ** 2
-    # Both quotients stay below 1; at the antipode itself the first would be 0/0.
-    across = (angle - sin(angle)) * sin(mean) ** 2 * cos(half) ** 2 / far if far > 0 else pi / 2
-    along = (angle + sin(angle)) * cos(mean) ** 2 * sin(half) ** 2 / near
+    across = (angle - sin(angle)) * (sin(mean) / far * cos(half)) ** 2 if far > 0 else pi / 2
+    along = (angle + sin(angle)) * (cos(mean) * sin(half) / near) ** 2
     return _RADIUS * (angle - _FLATTENING / 2 * (across + along))
