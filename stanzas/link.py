@@ -260,22 +260,36 @@ class Probe:
         return cls(_text(element, "from"), _text(element, "to"))
 
 
+class Member(NamedTuple):
+    """A user (bare JID) who is in a room, or belongs to it; their nick, if they have one."""
+
+    jid: str
+    nick: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """A message that the server accepted at the instant `at`; `message` is the reduced message (docs/link.md, 3)."""
+    """A message that the server accepted at the instant `at`; `message` is the reduced message (docs/link.md, 3).
+
+    `members`: of a message in a room, the users of served hosts who get it.
+    """
 
     n: int
     at: float
     message: Element = field(compare=False)
+    members: tuple[Member, ...] = ()
 
     def element(self) -> Element:
         element = _build("tap", {"n": self.n, "at": _instant(self.at)})
         element.append(self.message)
+        for member in self.members:
+            _add(element, "member", member._asdict())
         return element
 
     @classmethod
     def parse(cls, element: Element) -> Self:
-        return cls(_whole(element, "n"), _seconds(element, "at"), _message(element))
+        members = tuple(Member(_text(member, "jid"), member.get("nick")) for member in _children(element, "member"))
+        return cls(_whole(element, "n"), _seconds(element, "at"), _message(element), members)
 
 
 @dataclass(frozen=True, slots=True)

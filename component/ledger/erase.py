@@ -181,7 +181,7 @@ _QUEUE = Part(QUEUE.name, _queue_rows, _erase_queued)
 
 def _fact(row: Mapping[Any, Any]) -> Row:
     what = What(row["what"])
-    kind = Kind(row["kind"]).name.lower() if what <= What.CORRECTION else None
+    kind = None if what in (What.READ, What.BOUNCE, What.ROOM_READ) else Kind(row["kind"]).name.lower()
     return {**row, "what": what.name.lower(), "kind": kind}
 
 

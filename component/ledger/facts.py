@@ -1,6 +1,7 @@
 """The ledger: who wrote to whom and when, and what was read. Facts are kept for good; everything else is derived from them.
 
-A read that names no message that is still unread, and a bounce that names none, change nothing and are not kept.
+A read that names no message that is still unread, and a bounce that names none, change nothing and are not kept. What is said and read in
+rooms is kept beside that for the inbox (spec/40-inbox.md); no question here is about it yet.
 """
 
 from collections.abc import Mapping, Sequence
@@ -181,12 +182,12 @@ class Ledger:
         return await self._ask(work)
 
     async def history(self, one: str, other: str, limit: int) -> Sequence[Fact]:
-        """The newest `limit` facts between two bare JIDs, newest first. Ids of over 128 characters are digests."""
+        """The newest `limit` facts between two bare JIDs, but those of rooms, newest first. Ids of over 128 characters are digests."""
 
         def work(connection: Connection) -> list[Fact]:
             both = [
                 select(FACTS)
-                .where(FACTS.c.sender == _number(sender), FACTS.c.recipient == _number(recipient))
+                .where(FACTS.c.sender == _number(sender), FACTS.c.recipient == _number(recipient), FACTS.c.what <= What.BOUNCE)
                 .order_by(FACTS.c.at.desc(), FACTS.c.id.desc())
                 .limit(limit)
                 for sender, recipient in ((one, other), (other, one))

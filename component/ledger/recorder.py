@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, and_, bindparam, func, literal_column
 
 from component.ledger.statement import Insertion, Statement
 from component.ledger.tables import FACTS, JIDS, PAIRS, SCORES, greater, is_listed, less, listed_pairs
-from component.rules.facts import ArchiveId, Bounce, Fact, Kind, Message, Read
+from component.rules.facts import ArchiveId, Bounce, Fact, Kind, Message, Read, RoomMessage, RoomRead, parties
 from component.rules.levels import weight
 from component.rules.messages import NEAR, Held, match, merge
 
@@ -34,6 +34,11 @@ class What(IntEnum):
     CORRECTION = 1
     READ = 2
     BOUNCE = 3
+    ROOM = 4
+    """Its recipient is the room. Like what follows, it is no message between users, and nothing is derived from it."""
+    NAMED = 5
+    """From the room to a user: the ROOM of that instant is a mention or a reply to them."""
+    ROOM_READ = 6
 
 
 _IS_MESSAGE = FACTS.c.what <= What.CORRECTION
@@ -45,9 +50,10 @@ def short(identity: str) -> str:
     return identity if len(identity) <= ID_LENGTH else blake2b(identity.encode(), digest_size=32).hexdigest()
 
 
-def parties(fact: Fact) -> tuple[str, str]:
-    """Who wrote, and to whom."""
-    return (fact.writer, fact.reader) if isinstance(fact, Read) else (fact.sender, fact.recipient)
+def _jids(fact: Fact) -> Iterable[str]:
+    yield from parties(fact)
+    if isinstance(fact, RoomMessage):
+        yield from (user for user, _ in fact.named)
 
 
 @dataclass(slots=True)
@@ -80,16 +86,19 @@ class Recorder:
         Args:
             tapped: the link told them; else they are messages and reads of one archive, the messages with their id in it.
         """
-        ids = self._intern(connection, {jid for fact in facts for jid in parties(fact)})
+        ids = self._intern(connection, {jid for fact in facts for jid in _jids(fact)})
         news: list[bool] = []
         run: list[Message | Read] = []
         for fact in facts:
+            if isinstance(fact, Message | Read):
+                run.append(fact)
+                continue
+            news += self._record_run(connection, run, tapped, ids)
+            run = []
             if isinstance(fact, Bounce):  # it looks for what came before it
-                news += self._record_run(connection, run, tapped, ids)
-                run = []
                 news.append(self._void(connection, fact, ids))
             else:
-                run.append(fact)
+                news.append(_add_of_room(connection, fact, ids))
         return news + self._record_run(connection, run, tapped, ids)
 
     def _record_run(self, connection: Connection, run: Sequence[Message | Read], tapped: bool, ids: Mapping[str, int]) -> list[bool]:
@@ -324,6 +333,24 @@ def _message_row(pair: _Ids, message: Message, tapped: bool) -> tuple[Any, ...]:
     return what, *pair, message.at, message.id, int(message.kind), None, tapped, False, sender_archive, recipient_archive
 
 
+def _add_of_room(connection: Connection, fact: RoomMessage | RoomRead, ids: Mapping[str, int]) -> bool:
+    """Add what happened in a room, and the pairs that say whose it is (erase.Records); False: nothing was said there that we know of."""
+    pair = ids[parties(fact)[0]], ids[parties(fact)[1]]
+    rows: list[tuple[Any, ...]]
+    if isinstance(fact, RoomRead):
+        if _SAID_IN.one(connection, ids[fact.room]).first() is None:
+            return False
+        rows = [(int(What.ROOM_READ), *pair, fact.at, short(fact.id), 0, None, True, False, None, None)]
+    else:
+        archive = short(fact.archive.id) if fact.archive else None
+        rows = [(int(What.ROOM), *pair, fact.at, short(fact.id), int(fact.kind), None, True, False, None, archive)]
+        for user, kind in fact.named:
+            rows.append((int(What.NAMED), pair[1], ids[user], fact.at, short(fact.id), int(kind), None, True, False, archive, None))
+    _ADD_FACT.many(connection, rows)
+    _derive(connection, _Derived(instants={(sender, recipient): [0.0] * 3 for _, sender, recipient, *_ in rows}))
+    return True
+
+
 def _settled_row(held: Held) -> tuple[Any, ...]:
     message = held.message
     return message.at, held.tapped, held.archives.get(message.sender), held.archives.get(message.recipient), held.ref
@@ -457,6 +484,7 @@ _HELD_FOR_ARCHIVE = Statement(_held_for_archive, "sent", "received", "first", "l
 _BY_ARCHIVE = Statement(lambda dialect: _by_archive(dialect)[0].union_all(_by_archive(dialect)[1]), "sent", "received")
 _UNREAD = Statement(_unread, "pairs", "ids")
 _BOUNCED = Statement(_bounced, "s", "r", "stanza_id", "at")
+_SAID_IN = Statement(lambda _dialect: select(PAIRS.c.sender).where(PAIRS.c.recipient == bindparam("room")).limit(1), "room")
 _VOID = Statement(lambda _dialect: update(FACTS).where(FACTS.c.id == bindparam("ref")).values(voided=True), "ref")
 _SETTLE = Statement(_settle, "new_at", "new_tapped", "new_sender_archive", "new_recipient_archive", "ref")
 _RAISE_PAIR = Insertion(PAIRS, "sender", "recipient", "last_at", "new_at", "read_at", conflict=_raise_pair)

@@ -15,11 +15,12 @@ from component.ledger.mark import Handed
 from component.link.handover import Handover
 from component.link.presences import own_of
 from component.link.stream import Stream
-from component.link.tap import tapped
+from component.link.tap import GROUPCHAT, said, tapped
 from component.ports import IqError, LinkDown, Session
-from component.rules.facts import ArchiveId, Bounce, Fact, Message, Read
+from component.rules.facts import ArchiveId, Bounce, Fact, Message, Read, RoomRead, parties
 from component.rules.messages import facts_of
 from component.rules.presence import Seen
+from component.rules.rooms import room_facts
 from component.rules.rosters import Item, Roster, Subscription
 from stanzas import link
 from stanzas.jid import bare, split
@@ -219,13 +220,15 @@ class Link:
             case link.Probe():
                 self.listener.on_probe(bare(value.sender), bare(value.recipient))
             case link.Tap():
-                facts = self._valid(host, facts_of(tapped(value.message, value.at), self.served_hosts))
+                facts = self._facts_of(host, value)
                 for fact in facts:
                     if isinstance(fact, Message):
                         self.listener.on_message(fact)
                 self.handover.take(value.n, lambda handed: self._store(facts, handed))
             case link.ReadState():
-                read = Read(value.user, value.contact, value.at, archive=ArchiveId(value.by, value.id))
+                read: Fact = Read(value.user, value.contact, value.at, archive=ArchiveId(value.by, value.id))
+                if value.by == value.contact:  # a room's archive; of a contact's nobody else knows ids
+                    read = RoomRead(value.user, value.contact, value.at, value.id)
                 self.handover.take(value.n, lambda handed: self._store((read,), handed))
             case link.Bounce():
                 bounce = Bounce(bare(value.sender), bare(value.recipient), value.at, value.id)
@@ -240,9 +243,13 @@ class Link:
             case _:
                 log.error("link.unexpected host=%s element=%s", host, element.tag)
 
-    def _valid(self, host: str, facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
-        """A module speaks of its own users alone."""
-        return tuple(fact for fact in facts if host in {split(jid)[1] for jid in _parties(fact)})
+    def _facts_of(self, host: str, tap: link.Tap) -> tuple[Fact, ...]:
+        """A module speaks of its own users alone, and of whoever writes in the rooms of its server."""
+        if tap.message.get("type") == GROUPCHAT:
+            members = [member for member in tap.members if split(member.jid)[1] in self.served_hosts]
+            return room_facts(said(tap.message, tap.at, members))
+        facts = facts_of(tapped(tap.message, tap.at), self.served_hosts)
+        return tuple(fact for fact in facts if host in {split(jid)[1] for jid in parties(fact)})
 
     async def _store(self, facts: tuple[Fact, ...], handed: Handed) -> None:
         """All facts of one hand-over, in one transaction with its mark."""
@@ -435,10 +442,6 @@ def condition_of(stanza: Element) -> str:
         if child.tag.startswith(f"{{{STANZA_ERRORS}}}") and not child.tag.endswith("}text"):
             return child.tag.rpartition("}")[2]
     return "undefined-condition"
-
-
-def _parties(fact: Fact) -> tuple[str, str]:
-    return (fact.reader, fact.writer) if isinstance(fact, Read) else (fact.sender, fact.recipient)
 
 
 def _batches(values: Sequence[str], size: int) -> Iterable[Sequence[str]]:

@@ -1,12 +1,18 @@
-"""A reduced message of the link (docs/link.md, 3) as the values that rules/messages.py judges."""
+"""A reduced message of the link (docs/link.md, 3) as the values that rules/messages.py and rules/rooms.py judge."""
 
+from collections.abc import Iterable
+from urllib.parse import unquote
 from xml.etree.ElementTree import Element
 
 from component.rules.facts import ArchiveId
 from component.rules.messages import Delay, Tapped
+from component.rules.rooms import Member, Said
+from stanzas import link
 from stanzas.jid import bare
 from stanzas.namespaces import CLIENT, DELAY, FILE_SHARING, LEGACY_DELAY, OOB, qualified
 
+GROUPCHAT = "groupchat"
+"""The type of a message in a room."""
 _OMEMO = ("urn:xmpp:omemo:2", "eu.siacs.conversations.axolotl")
 _BODY = qualified(CLIENT, "body")
 _ENCRYPTION = qualified("urn:xmpp:eme:0", "encryption")
@@ -19,6 +25,7 @@ _RESULT = qualified("urn:xmpp:mam:2", "result")
 _STANZA_ID = qualified("urn:xmpp:sid:0", "stanza-id")
 _ATTENTION = qualified("urn:xmpp:attention:0", "attention")
 _REPLY = qualified("urn:xmpp:reply:0", "reply")
+_REFERENCE = qualified("urn:xmpp:reference:0", "reference")
 _INVITE = qualified("jabber:x:conference", "x")
 _FILES = (qualified(OOB, "x"), qualified(FILE_SHARING, "file-sharing"))
 
@@ -51,6 +58,23 @@ def tapped(message: Element, at: float) -> Tapped:
         invite=_INVITE in tags,
         file=not tags.isdisjoint(_FILES),
     )
+
+
+def said(message: Element, at: float, members: Iterable[link.Member]) -> Said:
+    """A message in a room; `at` as in `tapped`."""
+    return Said(
+        tapped(message, at),
+        "\n".join(body.text or "" for body in message.iter(_BODY)),
+        tuple(_jid_of(each.get("uri", "")) for each in message.iter(_REFERENCE) if each.get("type") == "mention"),
+        _attribute(message, _REPLY, "to"),
+        tuple(Member(member.jid, member.nick or "") for member in members),
+    )
+
+
+def _jid_of(uri: str) -> str:
+    """The JID of an `xmpp:` URI (RFC 5122); empty: it is none. Not normalised: what differs in that names nobody."""
+    scheme, _, rest = uri.partition(":")
+    return unquote(rest.partition("?")[0].partition("#")[0]) if scheme == "xmpp" else ""
 
 
 def _has_payload(encrypted: Element) -> bool:

@@ -63,7 +63,46 @@ class Bounce:
     id: str
 
 
-Fact = Message | Read | Bounce
+@dataclass(frozen=True, slots=True)
+class RoomMessage:
+    """A message in a room: none that counts between users (spec/00-overview.md), but the inbox's (spec/40-inbox.md)."""
+
+    sender: str
+    """Who wrote it, by their real JID."""
+    room: str
+    at: float
+    id: str = ""
+    archive: ArchiveId | None = None
+    """Its id in the room's archive."""
+    kind: Kind = Kind.GROUP
+    named: tuple[tuple[str, Kind], ...] = ()
+    """For which users of served hosts it is more: MENTION or REPLY."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoomRead:
+    """`reader` has read what was said in a room up to the message with this id: the room's archive's, or else the stanza's."""
+
+    reader: str
+    room: str
+    at: float
+    id: str
+
+
+Fact = Message | Read | Bounce | RoomMessage | RoomRead
+
+
+def parties(fact: Fact) -> tuple[str, str]:
+    """Whose pair a fact is of: who wrote, or whose words were read, and to whom."""
+    match fact:
+        case Read():
+            return fact.writer, fact.reader
+        case RoomRead():
+            return fact.room, fact.reader
+        case RoomMessage():
+            return fact.sender, fact.room
+        case _:
+            return fact.sender, fact.recipient
 
 
 class Pair(NamedTuple):

@@ -70,7 +70,7 @@ def facts_of(tapped: Tapped, served: Collection[str]) -> tuple[Fact, ...]:
     if tapped.type in ("error", "groupchat", "headline") or tapped.carbon or tapped.mam or tapped.sender == tapped.recipient:
         return ()
     facts: list[Fact] = []
-    if _counts(tapped):
+    if counts(tapped):
         facts.append(
             Message(
                 sender=tapped.sender,
@@ -87,7 +87,8 @@ def facts_of(tapped: Tapped, served: Collection[str]) -> tuple[Fact, ...]:
     return tuple(facts)
 
 
-def _counts(tapped: Tapped) -> bool:
+def counts(tapped: Tapped) -> bool:
+    """Whether its content makes it a message, whatever its type: one of now, that takes nothing back."""
     if tapped.retracts or any(tapped.at - stamp > LATE for stamp, _ in _stamps(tapped)):
         return False
     # An OMEMO header without a payload only moves keys, though clients announce it by <encryption/> too.

@@ -20,7 +20,7 @@
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2, code_change/3]).
 %% hooks
 -export([component_connected/1, component_disconnected/2, component_send_packet/1, filter_packet/1, sm_receive_packet/1,
-         user_send_packet/1, user_receive_packet/1, offline_message/1, pubsub_publish_item/6,
+         user_send_packet/1, user_receive_packet/1, offline_message/1, muc_filter_message/3, pubsub_publish_item/6,
          roster_in_subscription/2, remove_user/2, multicast_route/1,
          c2s_self_presence/1, c2s_handle_cast/2, c2s_copy_session/2, c2s_terminated/2, c2s_buried/2]).
 
@@ -28,6 +28,7 @@
 -include("xmpp.hrl").
 -include("mod_roster.hrl").
 -include("mod_privacy.hrl").
+-include("mod_muc_room.hrl"). %% its record state is a room's
 
 -define(NS_LINK, <<"urn:x-rapport:link:0">>).
 -define(VERSION, <<"0">>).
@@ -35,6 +36,7 @@
 -define(NS_OMEMO, <<"urn:xmpp:omemo:2">>).
 -define(NS_AXOLOTL, <<"eu.siacs.conversations.axolotl">>).
 -define(NS_FASTEN, <<"urn:xmpp:fasten:0">>).
+-define(NS_REFERENCE, <<"urn:xmpp:reference:0">>).
 -define(NS_MDS, <<"urn:xmpp:mds:displayed:0">>).
 
 -define(COALESCE, 50).          %% ms in which changes of one user become one notice
@@ -43,7 +45,7 @@
 -define(MEMORY, 10000).         %% ids of `once', and tapped remote messages, that are remembered
 -define(HISTORY_MAX, 1000).     %% entries of one page of history
 -define(NOTHING, <<"nothing">>). %% the key of what the component can't know: it showed something else, or nothing
--define(KEPT, {?MODULE, 1}).    %% names the state that outlives a hot reload, and its shape
+-define(KEPT, {?MODULE, 2}).    %% names the state that outlives a hot reload, and its shape
 
 -type microseconds() :: integer().
 %% '_' in patterns only, as in the records below.
@@ -88,24 +90,24 @@
 %% In the queue: a notice, or a stanza to one of the component's own addresses (uncounted: N is undefined).
 -type item() :: {N :: pos_integer() | undefined, notice | own, stanza()}.
 
--record(state, {component          :: binary(),
-                grace              :: pos_integer(),
-                buffer             :: pos_integer(),
-                epoch              :: binary(),
-                counter = 0        :: non_neg_integer(),
-                queue = queue:new() :: queue:queue(item()),
-                size = 0           :: non_neg_integer(),
-                dropped = 0        :: non_neg_integer(),
-                hosts = #{}        :: #{binary() => #host{}},
-                link               :: pid() | undefined,
-                greeted = []       :: [binary()],
-                refused            :: pid() | undefined,
-                standing_in = false :: boolean(),
-                gave_up = false    :: boolean(),
-                away_timer         :: reference() | undefined,
-                stall_timer        :: reference() | undefined,
-                changed = #{}      :: #{tuple() => true},
-                forgers = #{}      :: #{jid:ljid() => non_neg_integer()}}).
+-record(server, {component          :: binary(),
+                 grace              :: pos_integer(),
+                 buffer             :: pos_integer(),
+                 epoch              :: binary(),
+                 counter = 0        :: non_neg_integer(),
+                 queue = queue:new() :: queue:queue(item()),
+                 size = 0           :: non_neg_integer(),
+                 dropped = 0        :: non_neg_integer(),
+                 hosts = #{}        :: #{binary() => #host{}},
+                 link               :: pid() | undefined,
+                 greeted = []       :: [binary()],
+                 refused            :: pid() | undefined,
+                 standing_in = false :: boolean(),
+                 gave_up = false    :: boolean(),
+                 away_timer         :: reference() | undefined,
+                 stall_timer        :: reference() | undefined,
+                 changed = #{}      :: #{tuple() => true},
+                 forgers = #{}      :: #{jid:ljid() => non_neg_integer()}}).
 
 %%%===================================================================
 %%% gen_mod
@@ -151,13 +153,15 @@ depends(_Host, _Opts) ->
 -spec mod_opt_type(atom()) -> econf:validator().
 mod_opt_type(component) -> econf:domain();
 mod_opt_type(grace) -> econf:timeout(second);
-mod_opt_type(buffer) -> econf:pos_int().
+mod_opt_type(buffer) -> econf:pos_int();
+mod_opt_type(rooms) -> econf:bool().
 
 -spec mod_options(binary()) -> [atom() | {atom(), any()}].
 mod_options(_Host) ->
     [component,
      {grace, timer:seconds(30)},
-     {buffer, 10000}].
+     {buffer, 10000},
+     {rooms, false}].
 
 mod_doc() ->
     #{desc => <<"The server's half of Rapport: it gives the component 'component' what docs/link.md names.">>,
@@ -166,13 +170,16 @@ mod_doc() ->
            {grace, #{value => "timeout()",
                      desc => <<"How long the component may be away until plain XMPP runs. Default: '30 s'.">>}},
            {buffer, #{value => "Number",
-                      desc => <<"How many items are kept until the component has stored them. Default: '10000'.">>}}],
+                      desc => <<"How many items are kept until the component has stored them. Default: '10000'.">>}},
+           {rooms, #{value => "true | false",
+                     desc => <<"Whether what is said in the rooms of the host is told, with its text. Default: 'false'.">>}}],
       example => ["modules:", "  mod_rapport:", "    component: rapport.example.org"]}.
 
 host_hooks() ->
     [{user_send_packet, user_send_packet, 400},             %% mod_mam archives at 88, strips what it added at 500
      {user_receive_packet, user_receive_packet, 95},        %% after mod_mam (88) and mod_carboncopy (89)
      {offline_message_hook, offline_message, 60},           %% after mod_mam (49), mod_offline (50)
+     {muc_filter_message, muc_filter_message, 90},          %% after mod_mam (50)
      {sm_receive_packet, sm_receive_packet, 90},
      {pubsub_publish_item, pubsub_publish_item, 50},
      {roster_in_subscription, roster_in_subscription, 90},
@@ -205,7 +212,7 @@ init([Host, Opts]) ->
     ets:new(rapport_shown, [named_table, public, ordered_set, {keypos, #shown.id}]),
     ets:new(rapport_memory, [named_table, public]),
     ets:insert(rapport, {component, Component}),
-    State = restore(Component, #state{component = Component,
+    State = restore(Component, #server{component = Component,
                                       grace = gen_mod:get_opt(grace, Opts),
                                       buffer = gen_mod:get_opt(buffer, Opts),
                                       epoch = p1_rand:get_string()}),
@@ -213,7 +220,7 @@ init([Host, Opts]) ->
     Hosts = lists:usort([Host | [H || H <- ejabberd_option:hosts(), gen_mod:is_loaded(H, ?MODULE)]]),
     {ok, lists:foldl(fun add_host/2, stand_in(wait_while_away(State)), Hosts)}.
 
-handle_call({add_host, Host, Opts}, _From, #state{component = Component} = State) ->
+handle_call({add_host, Host, Opts}, _From, #server{component = Component} = State) ->
     case gen_mod:get_opt(component, Opts) of
         Component ->
             {reply, ok, add_host(Host, State)};
@@ -222,24 +229,24 @@ handle_call({add_host, Host, Opts}, _From, #state{component = Component} = State
                        [Host, Other, Component]),
             {reply, {error, {component, Other}}, State}
     end;
-handle_call({remove_host, Host, StaysConfigured}, _From, #state{hosts = Hosts} = State) ->
+handle_call({remove_host, Host, StaysConfigured}, _From, #server{hosts = Hosts} = State) ->
     StaysConfigured orelse leave_plain(Host),
     [ejabberd_hooks:delete(Hook, Host, ?MODULE, Function, Priority) || {Hook, Function, Priority} <- host_hooks()],
     ets:delete(rapport, {host, Host}),
-    Left = State#state{hosts = maps:remove(Host, Hosts)},
-    case StaysConfigured orelse map_size(Left#state.hosts) > 0 of
+    Left = State#server{hosts = maps:remove(Host, Hosts)},
+    case StaysConfigured orelse map_size(Left#server.hosts) > 0 of
         true -> {reply, ok, Left};
         false -> {reply, ok, bounce_waiting(Left)}
     end;
 handle_call({set_bounds, Opts}, _From, State) ->
-    {reply, ok, State#state{grace = gen_mod:get_opt(grace, Opts), buffer = gen_mod:get_opt(buffer, Opts)}};
+    {reply, ok, State#server{grace = gen_mod:get_opt(grace, Opts), buffer = gen_mod:get_opt(buffer, Opts)}};
 handle_call(Request, From, State) ->
     ?WARNING_MSG("Unexpected call from ~p: ~p", [From, Request]),
     {noreply, State}.
 
 handle_cast(component_route, State) ->
     {noreply, stand_in(State)};
-handle_cast({link, Stream, Host, Element}, #state{hosts = Hosts} = State) when is_map_key(Host, Hosts) ->
+handle_cast({link, Stream, Host, Element}, #server{hosts = Hosts} = State) when is_map_key(Host, Hosts) ->
     {noreply, from_component(Element, Stream, Host, State)};
 handle_cast({link, _, _, _}, State) ->
     {noreply, State};
@@ -265,23 +272,23 @@ handle_cast(Msg, State) ->
     ?WARNING_MSG("Unexpected cast: ~p", [Msg]),
     {noreply, State}.
 
-handle_info({'DOWN', _, process, Stream, _}, #state{link = Stream} = State) ->
+handle_info({'DOWN', _, process, Stream, _}, #server{link = Stream} = State) ->
     {noreply, link_lost(State)};
-handle_info({'DOWN', _, process, Stream, _}, #state{refused = Stream} = State) ->
-    {noreply, wait_while_away(State#state{refused = undefined})};
+handle_info({'DOWN', _, process, Stream, _}, #server{refused = Stream} = State) ->
+    {noreply, wait_while_away(State#server{refused = undefined})};
 handle_info({'DOWN', _, process, _, _}, State) ->
     {noreply, State};
 handle_info({route, Pkt}, State) ->
     bounce(Pkt),
     {noreply, State};
-handle_info({timeout, Timer, away}, #state{away_timer = Timer} = State) ->
-    ?WARNING_MSG("Rapport has been away for ~B s: what waits for it bounces", [State#state.grace div 1000]),
-    {noreply, give_up(State#state{away_timer = undefined})};
-handle_info({timeout, Timer, stalled}, #state{stall_timer = Timer} = State) ->
-    ?WARNING_MSG("Rapport has acknowledged nothing for ~B s", [State#state.grace div 1000]),
-    State1 = give_up(State#state{stall_timer = undefined}),
-    {noreply, lists:foldl(fun open_gates/2, State1, maps:keys(State1#state.hosts))};
-handle_info({timeout, Timer, {no_link, Host}}, #state{hosts = Hosts} = State) ->
+handle_info({timeout, Timer, away}, #server{away_timer = Timer} = State) ->
+    ?WARNING_MSG("Rapport has been away for ~B s: what waits for it bounces", [State#server.grace div 1000]),
+    {noreply, give_up(State#server{away_timer = undefined})};
+handle_info({timeout, Timer, stalled}, #server{stall_timer = Timer} = State) ->
+    ?WARNING_MSG("Rapport has acknowledged nothing for ~B s", [State#server.grace div 1000]),
+    State1 = give_up(State#server{stall_timer = undefined}),
+    {noreply, lists:foldl(fun open_gates/2, State1, maps:keys(State1#server.hosts))};
+handle_info({timeout, Timer, {no_link, Host}}, #server{hosts = Hosts} = State) ->
     case Hosts of
         #{Host := #host{timer = Timer}} -> {noreply, open_gates(Host, State)};
         _ -> {noreply, State}
@@ -298,7 +305,7 @@ handle_info(Info, State) ->
 
 %% Across a hot reload the counter goes on, so that the component's acknowledgements stay true. A restart of the server
 %% must not forget the ids of `once' either: what the component has no confirmation of it sends again.
-terminate(_Reason, #state{component = Component} = State) ->
+terminate(_Reason, #server{component = Component} = State) ->
     ejabberd_router:unregister_route(Component),
     [ejabberd_hooks:delete(Hook, ?MODULE, Function, Priority) || {Hook, Function, Priority} <- global_hooks()],
     Tables = [{Table, ets:tab2list(Table)} || Table <- [rapport_session, rapport_shown, rapport_memory]],
@@ -312,25 +319,25 @@ restore(Component, New) ->
     Kept = persistent_term:get(?KEPT, none),
     persistent_term:erase(?KEPT),
     case Kept of
-        {#state{component = Component} = Old, Tables} ->
+        {#server{component = Component} = Old, Tables} ->
             [ets:insert(Table, Rows) || {Table, Rows} <- Tables],
-            New#state{epoch = Old#state.epoch, counter = Old#state.counter, dropped = Old#state.dropped,
-                      queue = Old#state.queue, size = Old#state.size};
+            New#server{epoch = Old#server.epoch, counter = Old#server.counter, dropped = Old#server.dropped,
+                      queue = Old#server.queue, size = Old#server.size};
         _ ->
             [remember(once, Id) || #rapport_once{ids = Ids} <- mnesia:dirty_read(rapport_once, Component), Id <- Ids],
             New
     end.
 
-add_host(Host, #state{hosts = Hosts} = State) when is_map_key(Host, Hosts) ->
+add_host(Host, #server{hosts = Hosts} = State) when is_map_key(Host, Hosts) ->
     State;
-add_host(Host, #state{hosts = Hosts} = State) ->
+add_host(Host, #server{hosts = Hosts} = State) ->
     ets:insert(rapport, {{host, Host}, held}),
     [ejabberd_hooks:add(Hook, Host, ?MODULE, Function, Priority) || {Hook, Function, Priority} <- host_hooks()],
     [ejabberd_hooks:add(Hook, ?MODULE, Function, Priority) || {Hook, Function, Priority} <- global_hooks()],
     learn_sessions(Host),
     watch_tables(),
-    State1 = wait_for_link(Host, State#state{hosts = Hosts#{Host => #host{}}}),
-    State1#state.standing_in orelse pass(notice(Host, el(<<"renew">>), State1)),
+    State1 = wait_for_link(Host, State#server{hosts = Hosts#{Host => #host{}}}),
+    State1#server.standing_in orelse pass(notice(Host, el(<<"renew">>), State1)),
     State1.
 
 %%%===================================================================
@@ -416,7 +423,7 @@ shown_as(_) -> throw(<<"as is no known presence">>).
 
 %%% --- 1. Start ---
 
-from_component(_Element, Stream, _Host, #state{refused = Stream} = State) ->
+from_component(_Element, Stream, _Host, #server{refused = Stream} = State) ->
     State;
 from_component({hello, ?VERSION, Epoch, H}, Stream, Host, State) ->
     case take_link(Stream, State) of
@@ -433,20 +440,20 @@ from_component({hello, Version, _, _}, Stream, Host, State) ->
     refuse_stream(Stream, State);
 from_component({refused, Name, Reason}, Stream, Host, State) ->
     refuse(Name, Reason, Stream, Host, State);
-from_component(Element, Stream, Host, #state{link = Stream} = State) ->
+from_component(Element, Stream, Host, #server{link = Stream} = State) ->
     obey(Element, Host, State);
 from_component(_Element, _Stream, _Host, State) ->
     %% Its hello got lost with a former process of ours: it has our <renew/>.
     State.
 
 %% Whoever has the link keeps it, unless its stream is half-open.
-take_link(Stream, #state{link = Stream} = State) ->
+take_link(Stream, #server{link = Stream} = State) ->
     State;
-take_link(Stream, #state{link = undefined} = State) ->
+take_link(Stream, #server{link = undefined} = State) ->
     monitor(process, Stream),
     ets:insert(rapport, {link, Stream, erlang:monotonic_time(second)}),
-    State#state{link = Stream, greeted = []};
-take_link(Stream, #state{link = Old} = State) ->
+    State#server{link = Stream, greeted = []};
+take_link(Stream, #server{link = Old} = State) ->
     case erlang:monotonic_time(second) - ets:lookup_element(rapport, link, 3) of
         Silent when Silent < ?SILENCE ->
             refused;
@@ -467,23 +474,23 @@ watch_tables() ->
     [mnesia:subscribe({table, Table, simple}) || Table <- [roster, privacy, sr_group, sr_user],
                                                  lists:member(Table, mnesia:system_info(tables))].
 
-hello(Epoch, H, Host, #state{link = Stream, greeted = Greeted, hosts = Hosts} = State) ->
+hello(Epoch, H, Host, #server{link = Stream, greeted = Greeted, hosts = Hosts} = State) ->
     State1 = case State of
-                 #state{epoch = Epoch} when is_integer(H) -> drop_stored(H, State);
+                 #server{epoch = Epoch} when is_integer(H) -> drop_stored(H, State);
                  _ -> State
              end,
     write(Stream, notice(Host, hello_el(State1), State1)),
     %% The queue is one for all hosts: the first that is greeted on a stream hands it over.
     case Greeted == [] orelse lists:member(Host, Greeted) of
-        true -> [write(Stream, ready_item(Item)) || Item <- queue:to_list(State1#state.queue)];
+        true -> [write(Stream, ready_item(Item)) || Item <- queue:to_list(State1#server.queue)];
         false -> ok
     end,
-    State2 = State1#state{greeted = [Host | Greeted], gave_up = false, away_timer = cancel(State1#state.away_timer),
+    State2 = State1#server{greeted = [Host | Greeted], gave_up = false, away_timer = cancel(State1#server.away_timer),
                           hosts = Hosts#{Host => (maps:get(Host, Hosts))#host{ready = false, named = #{}}}},
     watch_tables(),
     watch_stall(wait_for_link(Host, forget_uncounted(State2))).
 
-hello_el(#state{epoch = Epoch, grace = Grace, buffer = Buffer, dropped = Dropped}) ->
+hello_el(#server{epoch = Epoch, grace = Grace, buffer = Buffer, dropped = Dropped}) ->
     el(<<"hello">>, [{<<"version">>, ?VERSION},
                      {<<"epoch">>, Epoch},
                      {<<"server">>, <<"ejabberd ", (ejabberd_option:version())/binary>>},
@@ -495,35 +502,35 @@ hello_el(#state{epoch = Epoch, grace = Grace, buffer = Buffer, dropped = Dropped
 refuse_stream(Stream, State) ->
     monitor(process, Stream),
     State1 = case State of
-                 #state{link = Stream} -> link_lost(State);
+                 #server{link = Stream} -> link_lost(State);
                  _ -> State
              end,
-    [pass(Pkt) || {_, own, Pkt} <- queue:to_list(State1#state.queue)],
+    [pass(Pkt) || {_, own, Pkt} <- queue:to_list(State1#server.queue)],
     State2 = keep_items(fun({_, Kind, _}) -> Kind == notice end, State1),
-    State2#state{refused = Stream, gave_up = false, away_timer = cancel(State2#state.away_timer)}.
+    State2#server{refused = Stream, gave_up = false, away_timer = cancel(State2#server.away_timer)}.
 
-link_lost(#state{hosts = Hosts} = State) ->
-    ?INFO_MSG("Rapport's link is down, ~B items wait", [State#state.size]),
-    Down = State#state{link = undefined, stall_timer = cancel(State#state.stall_timer),
+link_lost(#server{hosts = Hosts} = State) ->
+    ?INFO_MSG("Rapport's link is down, ~B items wait", [State#server.size]),
+    Down = State#server{link = undefined, stall_timer = cancel(State#server.stall_timer),
                        hosts = maps:map(fun(_, Host) -> Host#host{ready = false} end, Hosts)},
     lists:foldl(fun wait_for_link/2, wait_while_away(Down), maps:keys(Hosts)).
 
-wait_while_away(#state{away_timer = undefined, gave_up = false, grace = Grace} = State) ->
-    State#state{away_timer = erlang:start_timer(Grace, self(), away)};
+wait_while_away(#server{away_timer = undefined, gave_up = false, grace = Grace} = State) ->
+    State#server{away_timer = erlang:start_timer(Grace, self(), away)};
 wait_while_away(State) ->
     State.
 
 %% The gates of a host hold for the grace without its link.
-wait_for_link(Name, #state{hosts = Hosts, grace = Grace} = State) ->
+wait_for_link(Name, #server{hosts = Hosts, grace = Grace} = State) ->
     case {maps:get(Name, Hosts), is_open(Name)} of
         {#host{timer = undefined} = Host, false} ->
             Timer = erlang:start_timer(Grace, self(), {no_link, Name}),
-            State#state{hosts = Hosts#{Name => Host#host{timer = Timer}}};
+            State#server{hosts = Hosts#{Name => Host#host{timer = Timer}}};
         _ ->
             State
     end.
 
-obey({gate, On, Users}, Name, #state{hosts = Hosts} = State) ->
+obey({gate, On, Users}, Name, #server{hosts = Hosts} = State) ->
     #host{ready = Ready, named = Named} = Host = maps:get(Name, Hosts),
     [case On of
          true -> gate(User, Name, Ready);
@@ -534,17 +541,17 @@ obey({gate, On, Users}, Name, #state{hosts = Hosts} = State) ->
                  true -> maps:merge(Named, maps:from_keys(Users, true));
                  false -> maps:without(Users, Named)
              end,
-    State#state{hosts = Hosts#{Name => Host#host{named = Named1}}};
-obey(ready, Name, #state{hosts = Hosts, link = Stream} = State) ->
+    State#server{hosts = Hosts#{Name => Host#host{named = Named1}}};
+obey(ready, Name, #server{hosts = Hosts, link = Stream} = State) ->
     case maps:get(Name, Hosts) of
         #host{named = undefined} -> refuse(<<"ready">>, <<"no hello before it">>, Stream, Name, State);
         Host -> get_ready(Host, Name, State)
     end;
-obey({ack, H}, _Name, #state{size = Size, gave_up = GaveUp} = State) ->
+obey({ack, H}, _Name, #server{size = Size, gave_up = GaveUp} = State) ->
     case drop_stored(H, State) of
-        State1 when GaveUp -> renew(watch_stall(State1#state{gave_up = false}));
-        #state{size = Size} = State1 -> State1;
-        State1 -> watch_stall(State1#state{stall_timer = cancel(State1#state.stall_timer)})
+        State1 when GaveUp -> renew(watch_stall(State1#server{gave_up = false}));
+        #server{size = Size} = State1 -> State1;
+        State1 -> watch_stall(State1#server{stall_timer = cancel(State1#server.stall_timer)})
     end;
 obey(#show{session = Key} = Show, _Name, State) ->
     order_sessions(Key, Show),
@@ -554,7 +561,7 @@ refuse(Element, Reason, Stream, Name, State) ->
     write(Stream, notice(Name, el(<<"refused">>, [{<<"name">>, Element}, {<<"reason">>, Reason}]), State)),
     State.
 
-get_ready(#host{named = Named, timer = Timer}, Name, #state{hosts = Hosts} = State) ->
+get_ready(#host{named = Named, timer = Timer}, Name, #server{hosts = Hosts} = State) ->
     {Gated, Unnamed} = lists:partition(fun(User) -> is_map_key(User, Named) end, gated_users(Name)),
     [begin
          order_sessions({Name, User, '_'}, open),
@@ -562,7 +569,7 @@ get_ready(#host{named = Named, timer = Timer}, Name, #state{hosts = Hosts} = Sta
      end || User <- Unnamed],
     close_gates(Name, Gated),
     cancel(Timer),
-    State1 = State#state{hosts = Hosts#{Name => #host{ready = true}}},
+    State1 = State#server{hosts = Hosts#{Name => #host{ready = true}}},
     [case is_gated(User, Name) of
          true -> tell(Name, session_el(Session, true), State1);
          false -> tell(Name, session_el(Session#session{truth = true}, false), State1)
@@ -572,7 +579,7 @@ get_ready(#host{named = Named, timer = Timer}, Name, #state{hosts = Hosts} = Sta
     State1.
 
 %% It stalled, its gates are open: it starts over.
-renew(#state{hosts = Hosts, link = Stream} = State) ->
+renew(#server{hosts = Hosts, link = Stream} = State) ->
     [write(Stream, notice(Name, el(<<"renew">>), State)) || Name <- maps:keys(Hosts)],
     State.
 
@@ -589,29 +596,29 @@ component_disconnected(Domain, _Reason) ->
 
 %% While the component is away its domain is ours: what other servers send to it must wait too, and without a route
 %% ejabberd_s2s_in takes nothing for it.
-stand_in(#state{component = Component} = State) ->
+stand_in(#server{component = Component} = State) ->
     ejabberd_router:unregister_route(Component),
     case ejabberd_router:is_my_route(Component) of
         true ->
-            State#state{standing_in = false};
+            State#server{standing_in = false};
         false ->
             ejabberd_router:register_route(Component, ejabberd_config:get_myname()),
-            State#state{standing_in = true}
+            State#server{standing_in = true}
     end.
 
 %% A counted notice.
-count(_Host, _El, #state{size = Size, buffer = Buffer, dropped = Dropped} = State) when Size >= Buffer ->
-    State#state{dropped = Dropped + 1};
-count(Host, #xmlel{attrs = Attrs} = El, #state{counter = Counter} = State) ->
+count(_Host, _El, #server{size = Size, buffer = Buffer, dropped = Dropped} = State) when Size >= Buffer ->
+    State#server{dropped = Dropped + 1};
+count(Host, #xmlel{attrs = Attrs} = El, #server{counter = Counter} = State) ->
     N = Counter + 1,
     Numbered = El#xmlel{attrs = Attrs ++ [{<<"n">>, integer_to_binary(N)}]},
-    enqueue({N, notice, notice(Host, Numbered, State)}, State#state{counter = N}).
+    enqueue({N, notice, notice(Host, Numbered, State)}, State#server{counter = N}).
 
 %% A stanza to one of the component's own addresses.
-to_own_address(Pkt, #state{refused = Stream} = State) when is_pid(Stream) ->
+to_own_address(Pkt, #server{refused = Stream} = State) when is_pid(Stream) ->
     pass(Pkt),
     State;
-to_own_address(Pkt, #state{link = Stream, standing_in = StandingIn} = State) ->
+to_own_address(Pkt, #server{link = Stream, standing_in = StandingIn} = State) ->
     case is_counted(Pkt) of
         true ->
             keep_own(Pkt, true, State);
@@ -625,12 +632,12 @@ to_own_address(Pkt, #state{link = Stream, standing_in = StandingIn} = State) ->
             State
     end.
 
-keep_own(Pkt, _Counted, #state{size = Size, buffer = Buffer, gave_up = GaveUp} = State)
+keep_own(Pkt, _Counted, #server{size = Size, buffer = Buffer, gave_up = GaveUp} = State)
   when GaveUp; Size >= Buffer ->
     bounce(Pkt),
     State;
-keep_own(Pkt, true, #state{counter = Counter} = State) ->
-    enqueue({Counter + 1, own, Pkt}, State#state{counter = Counter + 1});
+keep_own(Pkt, true, #server{counter = Counter} = State) ->
+    enqueue({Counter + 1, own, Pkt}, State#server{counter = Counter + 1});
 keep_own(Pkt, false, State) ->
     enqueue({undefined, own, Pkt}, State).
 
@@ -641,12 +648,12 @@ is_counted(#presence{type = Type}) ->
 is_counted(_) ->
     false.
 
-enqueue(Item, #state{queue = Queue, size = Size, link = Stream} = State) ->
+enqueue(Item, #server{queue = Queue, size = Size, link = Stream} = State) ->
     case Stream of
         undefined -> ok;
         _ -> write(Stream, ready_item(Item))
     end,
-    watch_stall(State#state{queue = queue:in(Item, Queue), size = Size + 1}).
+    watch_stall(State#server{queue = queue:in(Item, Queue), size = Size + 1}).
 
 %% The stanza of an item, as it is written out.
 ready_item({N, own, Pkt}) when is_integer(N) ->
@@ -654,10 +661,10 @@ ready_item({N, own, Pkt}) when is_integer(N) ->
 ready_item({_, _, Stanza}) ->
     Stanza.
 
-drop_stored(H, #state{queue = Queue, size = Size} = State) ->
+drop_stored(H, #server{queue = Queue, size = Size} = State) ->
     case queue:peek(Queue) of
         {value, {N, _, _}} when is_integer(N), N =< H ->
-            drop_stored(H, State#state{queue = queue:drop(Queue), size = Size - 1});
+            drop_stored(H, State#server{queue = queue:drop(Queue), size = Size - 1});
         _ ->
             State
     end.
@@ -665,24 +672,24 @@ drop_stored(H, #state{queue = Queue, size = Size} = State) ->
 forget_uncounted(State) ->
     keep_items(fun({N, _, _}) -> is_integer(N) end, State).
 
-keep_items(Wanted, #state{queue = Queue} = State) ->
+keep_items(Wanted, #server{queue = Queue} = State) ->
     Kept = queue:filter(Wanted, Queue),
-    State#state{queue = Kept, size = queue:len(Kept)}.
+    State#server{queue = Kept, size = queue:len(Kept)}.
 
-watch_stall(#state{link = Stream, size = Size, stall_timer = undefined, gave_up = false, grace = Grace} = State)
+watch_stall(#server{link = Stream, size = Size, stall_timer = undefined, gave_up = false, grace = Grace} = State)
   when is_pid(Stream), Size > 0 ->
-    State#state{stall_timer = erlang:start_timer(Grace, self(), stalled)};
-watch_stall(#state{size = 0, stall_timer = Timer} = State) ->
-    State#state{stall_timer = cancel(Timer)};
+    State#server{stall_timer = erlang:start_timer(Grace, self(), stalled)};
+watch_stall(#server{size = 0, stall_timer = Timer} = State) ->
+    State#server{stall_timer = cancel(Timer)};
 watch_stall(State) ->
     State.
 
 %% Nobody waits for ever for an answer of the component; taps can.
 give_up(State) ->
     State1 = bounce_waiting(State),
-    State1#state{gave_up = true}.
+    State1#server{gave_up = true}.
 
-bounce_waiting(#state{queue = Queue} = State) ->
+bounce_waiting(#server{queue = Queue} = State) ->
     [bounce(Pkt) || {_, own, Pkt} <- queue:to_list(Queue)],
     keep_items(fun({_, Kind, _}) -> Kind == notice end, State).
 
@@ -698,13 +705,13 @@ pass(Pkt) ->
 write(Stream, Stanza) ->
     ejabberd_cluster:send(Stream, {route, Stanza}).
 
-tell(Host, El, #state{hosts = Hosts, link = Stream} = State) ->
+tell(Host, El, #server{hosts = Hosts, link = Stream} = State) ->
     case Hosts of
         #{Host := #host{ready = true}} -> write(Stream, notice(Host, El, State));
         _ -> ok
     end.
 
-notice(Host, El, #state{component = Component}) ->
+notice(Host, El, #server{component = Component}) ->
     #message{from = jid:make(Host), to = jid:make(Component), sub_els = [El]}.
 
 %% The other way: a stanza of the component that carries <once/> goes through once.
@@ -785,6 +792,39 @@ tap_sent(#message{from = #jid{luser = User, lserver = Host} = From, to = To, id 
 tap_sent(_) ->
     ok.
 
+%% What is said in a room; its text is told too, for only that says whom it names.
+-spec muc_filter_message(message() | drop, #state{}, binary()) -> message() | drop.
+muc_filter_message(#message{type = groupchat} = Msg, #state{server_host = Host, jid = Room} = State, _Nick) ->
+    case gen_mod:get_module_opt(Host, ?MODULE, rooms) andalso has_content(Msg) of
+        true ->
+            StanzaId = stanza_id(Room, archive_id(Msg)),
+            Reduced = reduce(Msg#message{to = Room}, StanzaId, fun said/2),
+            hand_over(Host, el(<<"tap">>, [{<<"at">>, now_at()}], [Reduced | members(State)]));
+        false -> ok
+    end,
+    Msg;
+muc_filter_message(Acc, _, _) ->
+    Acc.
+
+%% Users of served hosts, with their nicks: occupants, and who else belongs to the room.
+members(#state{users = Users, affiliations = Affiliations, muc_subscribers = #muc_subscribers{subscribers = Subscribers}}) ->
+    Present = [{bare(JID), Nick} || #user{jid = JID, nick = Nick} <- maps:values(Users)]
+        ++ [{bare(JID), Nick} || #subscriber{jid = JID, nick = Nick} <- maps:values(Subscribers)],
+    Absent = [{JID, <<>>} || {{_, _, <<>>} = JID, Affiliation} <- maps:to_list(Affiliations),
+                             lists:member(affiliation(Affiliation), [owner, admin, member]),
+                             not lists:keymember(JID, 1, Present)],
+    [el(<<"member">>, [{<<"jid">>, jid:encode(JID)} | [{<<"nick">>, Nick} || Nick /= <<>>]])
+     || {{User, Host, _} = JID, Nick} <- lists:usort(Present ++ Absent), User /= <<>>, served(Host)].
+
+affiliation({Affiliation, _Reason}) -> Affiliation;
+affiliation(Affiliation) -> Affiliation.
+
+stanza_id(_Owner, undefined) ->
+    [];
+stanza_id(Owner, ArchiveId) ->
+    [#xmlel{name = <<"stanza-id">>,
+            attrs = [{<<"xmlns">>, ?NS_SID_0}, {<<"by">>, jid:encode(Owner)}, {<<"id">>, ArchiveId}]}].
+
 %% Whether it was one to tap.
 tap(Host, #message{from = From, to = To} = Msg, ArchiveId) ->
     case is_tappable(Msg) of
@@ -793,10 +833,7 @@ tap(Host, #message{from = From, to = To} = Msg, ArchiveId) ->
                         #jid{lserver = Host} -> bare(To);
                         _ -> bare(From)
                     end,
-            StanzaId = [#xmlel{name = <<"stanza-id">>,
-                               attrs = [{<<"xmlns">>, ?NS_SID_0}, {<<"by">>, jid:encode(Owner)}, {<<"id">>, ArchiveId}]}
-                        || ArchiveId /= undefined],
-            hand_over(Host, el(<<"tap">>, [{<<"at">>, now_at()}], [reduce(Msg, StanzaId)])),
+            hand_over(Host, el(<<"tap">>, [{<<"at">>, now_at()}], [reduce(Msg, stanza_id(Owner, ArchiveId))])),
             true;
         false ->
             false
@@ -805,10 +842,13 @@ tap(Host, #message{from = From, to = To} = Msg, ArchiveId) ->
 is_tappable(#message{type = Type, from = From, to = To} = Msg) when Type == chat; Type == normal ->
     Component = component(),
     not is_same_user(From, To) andalso From#jid.lserver /= Component andalso To#jid.lserver /= Component
-        andalso (xmpp:get_text(Msg#message.body) /= <<>> orelse
-                 lists:any(fun(El) -> counts(xmpp:get_name(El), xmpp:get_ns(El)) end, xmpp:get_els(Msg)));
+        andalso has_content(Msg);
 is_tappable(_) ->
     false.
+
+has_content(#message{body = Body} = Msg) ->
+    xmpp:get_text(Body) /= <<>> orelse
+        lists:any(fun(El) -> counts(xmpp:get_name(El), xmpp:get_ns(El)) end, xmpp:get_els(Msg)).
 
 counts(<<"encryption">>, ?NS_EME) -> true;
 counts(<<"encrypted">>, ?NS_OMEMO) -> true;
@@ -816,15 +856,27 @@ counts(<<"encrypted">>, ?NS_AXOLOTL) -> true;
 counts(<<"displayed">>, ?NS_CHAT_MARKERS_0) -> true;
 counts(_, _) -> false.
 
-%% The reduced message: what is not named here stays.
-reduce(#message{from = From, to = To, id = Id, type = Type} = Msg, StanzaId) ->
-    Body = [#xmlel{name = <<"body">>} || xmpp:get_text(Msg#message.body) /= <<>>],
-    Others = lists:flatmap(fun(El) -> reduce_child(xmpp:get_ns(El), xmpp:get_name(El), xmpp:encode(El)) end,
-                           xmpp:get_els(Msg)),
+reduce(Msg, StanzaId) ->
+    reduce(Msg, StanzaId, fun reduced/2).
+
+%% The reduced message: what is named neither here nor by Reduced stays.
+reduce(#message{from = From, to = To, id = Id, type = Type, body = Texts} = Msg, StanzaId, Reduced) ->
+    Body = Reduced(body, Texts),
+    Others = lists:flatmap(fun(El) -> Reduced(xmpp:get_ns(El), El) end, xmpp:get_els(Msg)),
     #xmlel{name = <<"message">>,
            attrs = [{<<"xmlns">>, ?NS_CLIENT}, {<<"from">>, normalised(From)}, {<<"to">>, normalised(To)},
                     {<<"type">>, atom_to_binary(Type, latin1)} | [{<<"id">>, Id} || Id /= <<>>]],
            children = Body ++ StanzaId ++ Others}.
+
+reduced(body, Texts) -> [#xmlel{name = <<"body">>} || xmpp:get_text(Texts) /= <<>>];
+reduced(NS, El) -> reduce_child(NS, xmpp:get_name(El), xmpp:encode(El)).
+
+%% Of what is said in rooms.
+said(body, Texts) ->
+    [#xmlel{name = <<"body">>, attrs = [{<<"xml:lang">>, Lang} || Lang /= <<>>], children = [{xmlcdata, Text}]}
+     || #text{lang = Lang, data = Text} <- Texts, Text /= <<>>];
+said(?NS_REFERENCE, El) -> [bare_el(xmpp:encode(El))];
+said(NS, El) -> reduced(NS, El).
 
 reduce_child(?NS_EME, _, El) -> [bare_el(El)];
 reduce_child(?NS_OMEMO, <<"encrypted">>, El) -> [bare_el(El, [<<"payload">>])];
@@ -920,17 +972,17 @@ changes({_, {sr_user, {User, Host}, GroupHost}, _}) -> [{<<"roster">>, User, Hos
 changes({_, {sr_group, GroupHost, _}, _}) -> [{group, GroupHost}];
 changes(_) -> [].
 
-changed(Change, #state{changed = Changed} = State) when is_map_key(Change, Changed) ->
+changed(Change, #server{changed = Changed} = State) when is_map_key(Change, Changed) ->
     State;
-changed(Change, #state{changed = Changed} = State) ->
+changed(Change, #server{changed = Changed} = State) ->
     erlang:send_after(?COALESCE, self(), {flush, Change}),
-    State#state{changed = Changed#{Change => true}}.
+    State#server{changed = Changed#{Change => true}}.
 
-flush_change({group, {Group, Host}} = Change, #state{changed = Changed} = State) ->
-    lists:foldl(fun changed/2, State#state{changed = maps:remove(Change, Changed)},
+flush_change({group, {Group, Host}} = Change, #server{changed = Changed} = State) ->
+    lists:foldl(fun changed/2, State#server{changed = maps:remove(Change, Changed)},
                 [{<<"roster">>, User, UserHost} || {User, UserHost} <- group_viewers(Group, Host)]);
-flush_change({What, User, Host} = Change, #state{changed = Changed, hosts = Hosts} = State) ->
-    State1 = State#state{changed = maps:remove(Change, Changed)},
+flush_change({What, User, Host} = Change, #server{changed = Changed, hosts = Hosts} = State) ->
+    State1 = State#server{changed = maps:remove(Change, Changed)},
     What == <<"blocks">> andalso order_sessions({Host, User, '_'}, unblocked),
     case Hosts of
         #{Host := _} -> count(Host, changed_el(User, What), State1);
@@ -1217,13 +1269,13 @@ is_open(Host) ->
     ets:lookup(rapport, {host, Host}) /= [{{host, Host}, held}].
 
 %% Fail-open.
-open_gates(Name, #state{hosts = Hosts} = State) ->
+open_gates(Name, #server{hosts = Hosts} = State) ->
     Users = gated_users(Name),
     ?WARNING_MSG("~ts is without Rapport: its ~B gated users show their own presence", [Name, length(Users)]),
     ets:insert(rapport, {{host, Name}, open}),
     [order_sessions({Name, User, '_'}, open) || User <- Users],
     Host = maps:get(Name, Hosts),
-    State#state{hosts = Hosts#{Name => Host#host{ready = false, timer = cancel(Host#host.timer)}}}.
+    State#server{hosts = Hosts#{Name => Host#host{ready = false, timer = cancel(Host#host.timer)}}}.
 
 %% Their own presence, to all who see another.
 leave_plain(Name) ->
@@ -1355,19 +1407,19 @@ forged(Pkt) ->
     gen_server:cast(?MODULE, {forged, bare(xmpp:get_from(Pkt))}),
     drop.
 
-forged(Sender, #state{forgers = Forgers} = State) when is_map_key(Sender, Forgers) ->
-    State#state{forgers = maps:update_with(Sender, fun(Count) -> Count + 1 end, Forgers)};
-forged(Sender, #state{forgers = Forgers} = State) ->
-    log_forgeries(Sender, State#state{forgers = Forgers#{Sender => 1}}).
+forged(Sender, #server{forgers = Forgers} = State) when is_map_key(Sender, Forgers) ->
+    State#server{forgers = maps:update_with(Sender, fun(Count) -> Count + 1 end, Forgers)};
+forged(Sender, #server{forgers = Forgers} = State) ->
+    log_forgeries(Sender, State#server{forgers = Forgers#{Sender => 1}}).
 
-log_forgeries(Sender, #state{forgers = Forgers} = State) ->
+log_forgeries(Sender, #server{forgers = Forgers} = State) ->
     case maps:get(Sender, Forgers) of
         0 ->
-            State#state{forgers = maps:remove(Sender, Forgers)};
+            State#server{forgers = maps:remove(Sender, Forgers)};
         Count ->
             ?WARNING_MSG("link.forged sender=~ts count=~B", [jid:encode(Sender), Count]),
             erlang:send_after(?FORGERY_LOG, self(), {forgery_log, Sender}),
-            State#state{forgers = Forgers#{Sender => 0}}
+            State#server{forgers = Forgers#{Sender => 0}}
     end.
 
 %%%===================================================================

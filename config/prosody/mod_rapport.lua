@@ -10,12 +10,19 @@
 --       component_secret = "..."
 --       modules_enabled = { "rapport" }
 --
+-- and, if Rapport shall hear what is said in rooms, on their Component:
+--
+--   Component "rooms.example.org" "muc"
+--       modules_enabled = { "rapport" }           -- beside what is there
+--       rapport_component = "rapport.example.org"
+--
 -- Options, in the Component's section, the VirtualHost's or the global one:
 --   rapport_grace   seconds that the component may be away before messages to it bounce and gates open (default 30)
 --   rapport_buffer  stanzas that wait for the component's acknowledgement (default 10000)
 --
 -- The Component's instance owns the stream, the counter and the queue. Each VirtualHost's instance watches its
--- users' messages, presence, rosters and block lists, holds the gates, and speaks presence in a user's name.
+-- users' messages, presence, rosters and block lists, holds the gates, and speaks presence in a user's name. The rooms'
+-- instance watches what is said in them.
 
 local st = require "util.stanza";
 local xml_escape = st.xml_escape;
@@ -48,7 +55,8 @@ local max_history_page = 1000;
 local settle = 0.02; -- seconds in which changes of one user become one notice
 local load_limit = 2; -- seconds in which an admin has loaded the other instance too
 
-local is_component = module:get_host_type() == "component";
+local is_rooms = module:get_option_string("component_module") == "muc";
+local is_component = module:get_host_type() == "component" and not is_rooms;
 
 -- The instance of this module on another host, or nil
 local function instance(host)
@@ -220,6 +228,12 @@ end
 -- Uncounted notice of a host
 function tell(host, element)
 	write(st.message({ from = host, to = module.host }):add_child(element));
+end
+
+-- The served host in whose name rooms speak: that of their domain, or any
+function get_host_of(rooms)
+	local parent = rooms:match("%.(.+)");
+	return served[parent] and parent or next(served);
 end
 
 function get_stream()
@@ -400,7 +414,8 @@ end
 
 ---- The VirtualHost's instance --------------------------------------------------------------------------------
 
-served_by = not is_component and jid_prep(module:get_option_string("rapport_component")) or false;
+local component = not is_component and jid_prep(module:get_option_string("rapport_component")) or false;
+served_by = not is_rooms and component; -- seen by the Component's instance
 
 local gates; -- map store: user name -> true, for the host as a whole
 local blocklists; -- of mod_blocklist
@@ -415,7 +430,7 @@ local state = { -- survives a reload
 };
 
 local function get_link()
-	local host_session = hosts[served_by];
+	local host_session = hosts[component];
 	return host_session and host_session.type == "component" and host_session.modules.rapport;
 end
 
@@ -428,14 +443,14 @@ local function notify(element)
 	if state.up then get_link().tell(module.host, element); end
 end
 
-local notice_start = served_by and "<message from='"..module.host.."' to='"..served_by.."'><";
-
 -- put_rest puts the attributes and content of that element
 local function notify_counted(name, put_rest, ...)
 	local other = get_link();
-	local n = other and other.take_number();
+	local host = other and (is_rooms and other.get_host_of(module.host) or module.host);
+	local n = host and other.take_number();
 	if not n then return; end
-	put(notice_start); put(name); put(" xmlns='urn:x-rapport:link:0' n='"); put(("%d"):format(n)); put("'");
+	put("<message from='"); put(host); put("' to='"); put(component); put("'><");
+	put(name); put(" xmlns='urn:x-rapport:link:0' n='"); put(("%d"):format(n)); put("'");
 	put_rest(...);
 	put("</"); put(name); put("></message>");
 	other.hand_over(n, take_text());
@@ -496,6 +511,19 @@ local reduced = {
 	["urn:xmpp:carbons:2"] = only({ sent = put_top, received = put_top });
 };
 
+-- Of what is said in rooms the text is told, and whom it names
+local reduced_in_rooms = setmetatable({
+	["jabber:client"] = only({
+		body = function (tag)
+			if not has_text(tag) then return; end
+			put("<body"); put_attributes(tag.attr); put(">");
+			put(xml_escape(tag:get_text()));
+			put("</body>");
+		end;
+	});
+	["urn:xmpp:reference:0"] = put_top;
+}, { __index = reduced });
+
 -- mod_mam puts its id behind those that the sender made up (0.12.3 leaves them in)
 local function find_archive_id(stanza, owner)
 	for i = #stanza.tags, 1, -1 do
@@ -504,17 +532,15 @@ local function find_archive_id(stanza, owner)
 	end
 end
 
-local kept_attributes = { "from", "to", "id", "type" };
-
-local function put_reduced(stanza, archive_id)
+local function put_reduced(stanza, rules, from, to, archive_id)
 	put("<message xmlns='jabber:client'");
-	for _, name in ipairs(kept_attributes) do
-		local value = stanza.attr[name];
-		if value then put_attribute(name, value); end
-	end
+	put_attribute("from", from);
+	put_attribute("to", to);
+	if stanza.attr.id then put_attribute("id", stanza.attr.id); end
+	if stanza.attr.type then put_attribute("type", stanza.attr.type); end
 	put(">");
 	for _, tag in ipairs(stanza.tags) do
-		local rule = tag == archive_id and put_top or reduced[tag.attr.xmlns or "jabber:client"];
+		local rule = tag == archive_id and put_top or rules[tag.attr.xmlns or "jabber:client"];
 		if rule then rule(tag); end
 	end
 	put("</message>");
@@ -531,6 +557,13 @@ local function is_content(tag)
 		or xmlns == "urn:xmpp:chat-markers:0" and name == "displayed";
 end
 
+local function has_content(stanza)
+	for _, tag in ipairs(stanza.tags) do
+		if is_content(tag) then return true; end
+	end
+	return false;
+end
+
 -- Whether it is tapped, and the recipient's user name
 local function is_tapped(stanza)
 	local from, to = stanza.attr.from, stanza.attr.to;
@@ -538,16 +571,13 @@ local function is_tapped(stanza)
 	local from_user, from_host = jid_split(from);
 	local to_user, to_host = jid_split(to);
 	if from_host == served_by or to_host == served_by or from_user == to_user and from_host == to_host then return false; end
-	for _, tag in ipairs(stanza.tags) do
-		if is_content(tag) then return true, to_user; end
-	end
-	return false;
+	return has_content(stanza), to_user;
 end
 
 local function put_tap(stanza, at, archive_id)
 	put_attribute("at", instant(at));
 	put(">");
-	put_reduced(stanza, archive_id);
+	put_reduced(stanza, reduced, stanza.attr.from, stanza.attr.to, archive_id);
 end
 
 local function tap(stanza, user, at)
@@ -593,7 +623,7 @@ end
 
 local function is_served(host)
 	local other = hosts[host] and instance(host);
-	return other and other.served_by == served_by;
+	return other and other.served_by == component;
 end
 
 local function message_key(from, to, id)
@@ -1184,7 +1214,7 @@ local function answer_history(user, query, result)
 		last = id;
 		local stanza = st.is_stanza(item) and item or st.deserialize(item);
 		if is_tapped(stanza) then
-			put_reduced(stanza);
+			put_reduced(stanza, reduced, stanza.attr.from, stanza.attr.to);
 			result:tag("tap", { xmlns = xmlns_link, id = id, at = instant(when) }):add_child(parse_xml(take_text())):up();
 		end
 	end
@@ -1196,6 +1226,47 @@ local function on_user_deleted(event)
 	if event.host ~= module.host then return; end
 	set_gates({ [event.username] = false });
 	changed(event.username, "account");
+end
+
+-- What is said in rooms
+
+-- Users of served hosts, with their nicks: occupants, and who else belongs to the room
+local function put_members(room)
+	local present = {};
+	for occupant_jid, occupant in room:each_occupant() do
+		if is_served(jid_host(occupant.bare_jid)) then
+			local _, _, nick = jid_split(occupant_jid);
+			present[occupant.bare_jid] = true;
+			put("<member"); put_attribute("jid", occupant.bare_jid); put_attribute("nick", nick); put("/>");
+		end
+	end
+	for jid, affiliation, data in room:each_affiliation() do
+		if affiliation ~= "outcast" and not present[jid] and is_served(jid_host(jid)) then
+			local nick = data and data.reserved_nickname;
+			put("<member"); put_attribute("jid", jid);
+			if nick then put_attribute("nick", nick); end
+			put("/>");
+		end
+	end
+end
+
+local function put_room_tap(room, stanza, author, archive_id)
+	put_attribute("at", instant(time_now()));
+	put(">");
+	put_reduced(stanza, reduced_in_rooms, author, room.jid, archive_id);
+	put_members(room);
+end
+
+local function on_room_message(event)
+	local room, stanza = event.room, event.stanza;
+	local author = room:get_occupant_by_nick(stanza.attr.from);
+	if not author or stanza.attr.type ~= "groupchat" or not has_content(stanza) then return; end
+	local archive_id = hosts[module.host].modules.muc_mam and find_archive_id(stanza, room.jid);
+	notify_counted("tap", put_room_tap, room, stanza, author.jid, archive_id);
+end
+
+local function load_on_rooms()
+	module:hook("muc-broadcast-message", on_room_message, -1); -- mod_muc_mam has archived it at 0
 end
 
 local function load_on_host()
@@ -1240,10 +1311,10 @@ local function report_missing()
 	if is_component and not next(served) then
 		module:log("error", "No VirtualHost names this component: put \"rapport\" into modules_enabled there, and rapport_component = %q",
 			module.host);
-	elseif not is_component and not served_by then
+	elseif not is_component and not component then
 		module:log("error", "rapport_component is not set to the JID of the component: mod_rapport does nothing on this host");
 	elseif not is_component and not get_link() then
-		module:log("error", "No mod_rapport on the component: put \"rapport\" into modules_enabled of Component %q", served_by);
+		module:log("error", "No mod_rapport on the component: put \"rapport\" into modules_enabled of Component %q", component);
 	end
 end
 
@@ -1268,6 +1339,8 @@ end
 function module.load()
 	if is_component then
 		load_on_component();
+	elseif is_rooms and component then
+		load_on_rooms();
 	elseif served_by then
 		load_on_host();
 	end

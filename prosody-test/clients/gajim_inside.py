@@ -256,8 +256,9 @@ def in_main_loop(request: bytes) -> Any:
 
 def serve() -> None:
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(home / "control"))
+    listener.bind(str(home / "control.new"))
     listener.listen()
+    (home / "control.new").rename(home / "control")  # who sees it can connect
     while True:
         connection, _ = listener.accept()
         with connection, connection.makefile("rwb") as stream:

@@ -1,6 +1,7 @@
 """Faults known from the field: what counts as one message, as none, as read (cases A7, A8, A9, A10, A11, A22)."""
 
 import asyncio
+import json
 import re
 import time
 
@@ -206,3 +207,34 @@ async def test_what_is_written_during_an_import_counts_once(make_server, rapport
     again = await s.rapport.cli("import-archive", "alice@localhost")
     assert again.returncode == 0
     await scores(s, "bob@localhost", 100 + written)
+
+
+async def test_what_is_said_in_a_room_counts_for_nobody_and_its_text_is_not_kept(scene):
+    """Spec: overview, What counts as a message (type chat or normal), and The ledger (no message text)."""
+    s = await scene("alice", "bob", settings=TOTAL, rooms=True)
+    await s.set_rules()
+    room = "talk@conference.localhost"
+    for name in ("alice", "bob"):
+        await s[name].presence(to=f"{room}/{name}", extra="<x xmlns='http://jabber.org/protocol/muc'/>")
+        await s[name].until(lambda name=name: s[name].presences(f"{room}/{name}"))
+    before = s["bob"].mark()
+    await s["alice"].message(room, "bob: zanzibar", type="groupchat")
+    said = await s["bob"].expect(lambda stanza: xml.body(stanza) == "bob: zanzibar")
+    archived = xml.child(said, "stanza-id", "urn:xmpp:sid:0").get("id")
+    await s["bob"].message(room, extra=f"<displayed xmlns='{xml.MARKERS}' id='{archived}'/>", type="groupchat")
+
+    async def kept() -> list[tuple[str, str, str, str | None]]:
+        export = json.loads((await s.rapport.cli("admin", "export", "bob@localhost")).stdout)
+        return [(row["what"], row["sender"], row["recipient"], row["kind"]) for row in export["records"].get("facts", ())]
+
+    async def has_come() -> bool:
+        return len(await kept()) == 2
+
+    await eventually(has_come, what="both facts")
+    assert await kept() == [("named", room, "bob@localhost", "mention"), ("room_read", room, "bob@localhost", None)]
+    await scores(s, "bob@localhost", 0)
+    assert s["bob"].saw("alice@localhost", before) == []
+    assert not [file.name for file in s.rapport.dir.iterdir() if file.is_file() and b"zanzibar" in file.read_bytes()]
+    assert "zanzibar" not in "".join(s.rapport.log_lines())
+    listed = await s.rapport.cli("admin", "users")
+    assert room not in listed.stdout

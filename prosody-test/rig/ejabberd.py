@@ -54,7 +54,6 @@ class Ejabberd(Server):
     Args (beside those of `Server`):
         modules: more modules for all hosts, with their options; None: not this one.
         options: more top-level options.
-        muc: a component conference.localhost.
     """
 
     kind = "ejabberd"
@@ -65,13 +64,11 @@ class Ejabberd(Server):
         *,
         modules: Mapping[str, Mapping[str, Any] | None] | None = None,
         options: Mapping[str, Any] | None = None,
-        muc: bool = False,
         **common: Any,
     ) -> None:
         super().__init__(*(() if hosts is None else (hosts,)), **common)
         self._modules = {**MODULES, **(modules or {})}
         self._options = options or {}
-        self._muc = muc
         self._log = self.dir / "ejabberd.log"
         self._config = self.dir / "ejabberd.yml"
         self._ebin = self.dir / "ebin"
@@ -105,11 +102,12 @@ class Ejabberd(Server):
         """(Re)write ejabberd.yml from the present attributes; `start` does it too."""
         left_out = [MODULE_OF[name] for name in self.without]
         modules = {name: options for name, options in self._modules.items() if options is not None and name not in left_out}
-        if self._muc:
-            modules["mod_muc"] = {"host": f"conference.{self.domain}"}
+        if self.muc:
+            modules["mod_muc"] = {"host": f"conference.{self.domain}", "default_room_options": {"mam": True, "persistent": True}}
         if self.peers is not None:
             modules["mod_s2s_dialback"] = {}
-        rapport = {"mod_rapport": {"component": self.component, "grace": f"{self.grace} s", "buffer": self.buffer}}
+        options = {"component": self.component, "grace": f"{self.grace} s", "buffer": self.buffer}
+        rapport = {"mod_rapport": {**options, **({"rooms": True} if self.rooms else {})}}
         local: dict[str, Any] = {"ip": "127.0.0.1"}
         components = {domain: {"password": self.secret} for domain in (self.component, *self.others)}
         listen: list[dict[str, Any]] = [

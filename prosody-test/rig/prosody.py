@@ -51,7 +51,6 @@ class Prosody(Server):
         modules: more modules for all hosts.
         extra, host_extra, component_extra: more lines of configuration: global, of each host, of the component.
         log_level: debug is slow; info is enough for most.
-        muc: a component conference.localhost.
     """
 
     kind = "prosody"
@@ -65,7 +64,6 @@ class Prosody(Server):
         host_extra: str = "",
         component_extra: str = "",
         log_level: str = "info",
-        muc: bool = False,
         **common: Any,
     ) -> None:
         super().__init__(*(() if hosts is None else (hosts,)), **common)
@@ -74,9 +72,9 @@ class Prosody(Server):
         self._host_extra = host_extra
         self._component_extra = component_extra
         self._log_level = log_level
-        self._muc = muc
         self._log = self.dir / "prosody.log"
         self._config = self.dir / "prosody.cfg.lua"
+        self._admin = self.dir / "admin.sock"
         self._process = Process(["prosody", "--config", str(self._config), "-F"], self.dir / "prosody.out")
         self.c2s_port, self.component_port, self.s2s_port, self.http_port = free_ports(4)
 
@@ -94,7 +92,7 @@ class Prosody(Server):
             f"pidfile = {lua(str(self.dir / 'prosody.pid'))}",
             f"data_path = {lua(str(self.dir / 'data'))}",
             f"plugin_paths = {lua_list([str(OUR_MODULES), str(RIG_MODULES)])}",
-            f"admin_socket = {lua(str(self.dir / 'admin.sock'))}",
+            f"admin_socket = {lua(str(self._admin))}",
             'interfaces = { "127.0.0.1" }',
             f"c2s_ports = {{ {self.c2s_port} }}",
             f"component_ports = {{ {self.component_port} }}",
@@ -139,8 +137,13 @@ class Prosody(Server):
             ]
         lines.append(self._component_extra)
         lines += [f"Component {lua(other)}\ncomponent_secret = {lua(self.secret)}" for other in self.others]
-        if self._muc:
-            lines.append(f'Component {lua(f"conference.{self.domain}")} "muc"')
+        if self.muc:
+            lines += [
+                f'Component {lua(f"conference.{self.domain}")} "muc"',
+                f"modules_enabled = {lua_list(['muc_mam', *(ours if self.rooms else [])])}",
+                "muc_room_locking = false",
+                f"rapport_component = {lua(self.component)}",
+            ]
         self._config.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def _write_accounts(self) -> None:
@@ -169,7 +172,7 @@ class Prosody(Server):
     async def _up(self) -> bool:
         if not self._process.running:
             raise RuntimeError("Prosody ended: " + "\n".join(lines_of(self._process.log)[-20:] + self.log_lines()[-20:]))
-        return await accepts(self.c2s_port) and await accepts(self.component_port)
+        return await accepts(self.c2s_port) and await accepts(self.component_port) and await accepts(self._admin)
 
     async def stop(self) -> None:
         await self._process.end()
@@ -200,7 +203,7 @@ class Prosody(Server):
         Raises:
             RuntimeError: the shell reports an error.
         """
-        reader, writer = await asyncio.open_unix_connection(str(self.dir / "admin.sock"))
+        reader, writer = await asyncio.open_unix_connection(str(self._admin))
         incoming = xml.Incoming()
         output: list[str] = []
         try:

@@ -53,6 +53,8 @@ class Server(abc.ABC):
         admins: bare JIDs.
         others: domains of more components, with the same secret.
         without: what it has not got: "archive", "offline" (storage).
+        muc: archived rooms at conference.localhost.
+        rooms: mod_rapport taps these.
     """
 
     kind: str
@@ -68,6 +70,8 @@ class Server(abc.ABC):
         admins: Sequence[str] = ("admin@localhost",),
         others: Sequence[str] = (),
         without: Sequence[str] = (),
+        muc: bool = False,
+        rooms: bool = False,
     ) -> None:
         self.hosts = tuple(hosts)
         self.grace = grace
@@ -77,6 +81,8 @@ class Server(abc.ABC):
         self.admins = tuple(admins)
         self.others = tuple(others)
         self.without = tuple(without)
+        self.muc = muc or rooms
+        self.rooms = rooms
         self.component = COMPONENT
         self.secret = SECRET
         # Not pytest's tmp_path: a UNIX socket in it must have a path of less than 108 bytes.

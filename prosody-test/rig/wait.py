@@ -6,6 +6,7 @@ import os
 import random
 import socket
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 
 
 async def until(condition: Callable[[], object], within: float = 5.0, what: str = "the condition") -> None:
@@ -71,10 +72,10 @@ def _is_free(port: int) -> bool:
     return True
 
 
-async def accepts(port: int) -> bool:
-    """Whether somebody accepts connections at 127.0.0.1:`port`."""
+async def accepts(at: int | Path) -> bool:
+    """Whether somebody accepts connections at this port of 127.0.0.1, or at this UNIX socket."""
     try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        _, writer = await (asyncio.open_unix_connection(str(at)) if isinstance(at, Path) else asyncio.open_connection("127.0.0.1", at))
     except OSError:
         return False
     writer.close()

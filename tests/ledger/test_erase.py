@@ -11,7 +11,7 @@ from component.ledger.erase import JSON, Records, by_columns
 from component.ledger.facts import Ledger
 from component.ledger.mark import Handed
 from component.ledger.queue import Queue
-from component.rules.facts import Bounce, Message, Read
+from component.rules.facts import ArchiveId, Bounce, Kind, Message, Read, RoomMessage, RoomRead
 
 ALICE, BOB, CAROL = "alice@h", "bob@x", "carol@h"
 NOTES = Table(
@@ -56,6 +56,24 @@ async def test_all_that_is_known_of_a_user_is_told_by_table(database: Database, 
         ("bounce", None, ALICE, BOB, 4.0),
     ]
     assert base64.b64decode(known["queue"][0]["payload"]) == b"<message/>"
+
+
+async def test_so_is_what_was_said_and_read_in_rooms(database: Database, ledger: Ledger) -> None:
+    room = "talk@rooms.h"
+    said = RoomMessage(BOB, room, 1.0, "m1", ArchiveId(room, "a1"), Kind.FILE, ((ALICE, Kind.MENTION), (CAROL, Kind.REPLY)))
+    await ledger.record_all([said, RoomRead(ALICE, room, 2.0, "a1"), RoomMessage(ALICE, room, 3.0, "m2")])
+    records = Records(database, ledger.forget)
+    assert [(row["what"], row["kind"], row["sender"], row["recipient"], row["at"]) for row in (await records.export(ALICE))["facts"]] == [
+        ("named", "mention", room, ALICE, 1.0),
+        ("room_read", None, room, ALICE, 2.0),
+        ("room", "group", ALICE, room, 3.0),
+    ]
+    await records.erase(ALICE)
+    assert await records.export(ALICE) == {}
+    assert [row["what"] for row in (await records.export(CAROL))["facts"]] == ["named"]
+    assert [(row["what"], row["kind"], row["recipient_archive"]) for row in (await records.export(BOB))["facts"]] == [
+        ("room", "file", "a1")
+    ]
 
 
 async def test_of_a_stranger_nothing_is_known(database: Database, ledger: Ledger) -> None:

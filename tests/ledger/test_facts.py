@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from component.ledger.engine import Database
 from component.ledger.facts import Handed, Known, Ledger, New
-from component.rules.facts import ArchiveId, Bounce, Fact, Kind, Message, Pair, Read, Score
+from component.rules.facts import ArchiveId, Bounce, Fact, Kind, Message, Pair, Read, RoomMessage, RoomRead, Score
 from component.rules.levels import score_at, weight
 
 ALICE, BOB, CAROL = "alice@h", "bob@x", "carol@h"
@@ -182,6 +182,29 @@ async def test_history_is_the_newest_facts_between_two_newest_first(ledger: Ledg
     await record(ledger, *facts, wrote(6.0, "elsewhere", CAROL))
     assert await ledger.history(ALICE, BOB, 10) == facts[::-1]
     assert await ledger.history(BOB, ALICE, 2) == facts[:-3:-1]
+
+
+# --- rooms ---
+
+ROOM = "talk@rooms.h"
+SAID = RoomMessage(ALICE, ROOM, 2.0, "m1", ArchiveId(ROOM, "a1"), named=((CAROL, Kind.MENTION),))
+
+
+async def test_what_is_said_in_a_room_is_no_message_between_users(ledger: Ledger) -> None:
+    assert await record(ledger, wrote(1.0, "m0"), SAID, wrote(3.0, "m2")) == [True, True, True]
+    for _ in range(2):
+        assert await ledger.unread(CAROL) == {}
+        assert {pair.sender: pair.last_at for pair in await ledger.pairs(ALICE, 0.5)} == {BOB: 3.0}
+        assert await ledger.scores(CAROL) == []
+        assert [score.sender for score in await ledger.scores(ALICE)] == [BOB]
+        assert await ledger.history(ALICE, ROOM, 10) == await ledger.history(ROOM, CAROL, 10) == []
+        await ledger.rebuild()
+
+
+async def test_a_read_in_a_room_is_kept_if_we_know_of_something_said_there(ledger: Ledger) -> None:
+    read = RoomRead(CAROL, ROOM, 4.0, "a1")
+    assert await record(ledger, read, SAID, read) == [False, True, True]
+    assert await ledger.unread(CAROL) == {}
 
 
 # --- the link's mark ---

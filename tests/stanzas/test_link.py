@@ -62,6 +62,10 @@ NOTICES = [
     (f"<probe from='bob@example.net/r' to='{ALICE}'/>", link.Probe("bob@example.net/r", ALICE)),
     (f"<tap n='1' at='1764040000.123456'>{MESSAGE}</tap>", link.Tap(1, 1764040000.123456, fromstring(MESSAGE))),
     (
+        f"<tap n='1' at='1764040000.123456'>{MESSAGE}<member jid='{ALICE}' nick='Al'/><member jid='{BOB}'/></tap>",
+        link.Tap(1, 1764040000.123456, fromstring(MESSAGE), (link.Member(ALICE, "Al"), link.Member(BOB))),
+    ),
+    (
         f"<read n='2' at='1764040000.000000' user='{ALICE}' contact='{BOB}' id='a1' by='{ALICE}'/>",
         link.ReadState(2, 1764040000.0, ALICE, BOB, "a1", ALICE),
     ),
