@@ -28,6 +28,7 @@ _T = TypeVar("_T")
 _LANG = qualified(XML, "lang")
 _PREFIX = qualified(LINK, "")
 HANDED = qualified(LINK, "handed")
+_TO = qualified(LINK, "to")
 _MESSAGE = qualified(CLIENT, "message")
 _PRESENCE = qualified(CLIENT, "presence")
 _WHOLE = re.compile(r"[0-9]{1,18}")
@@ -181,8 +182,7 @@ class Show:
             status = _add(element, "status", text=text)
             if lang:
                 status.set(_LANG, lang)
-        for contact in self.to:
-            _add(element, "to", {"jid": contact})
+        element.extend([Element(_TO, {"jid": contact}) for contact in self.to])
         return element
 
     @classmethod
@@ -391,7 +391,7 @@ class RosterResult:
                 _text(item, "jid"),
                 item.get("subscription", "none"),
                 item.get("name", ""),
-                tuple(group.text or "" for group in _children(item, "group")),
+                tuple(group.text or "" for group in _children(item, "group")) if len(item) else (),
             )
             for item in _children(element, "item")
         )
