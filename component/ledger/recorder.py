@@ -89,17 +89,22 @@ class Recorder:
         ids = self._intern(connection, {jid for fact in facts for jid in _jids(fact)})
         news: list[bool] = []
         run: list[Message | Read] = []
+        in_rooms: list[RoomMessage | RoomRead] = []
         for fact in facts:
-            if isinstance(fact, Message | Read):
-                run.append(fact)
-                continue
-            news += self._record_run(connection, run, tapped, ids)
-            run = []
-            if isinstance(fact, Bounce):  # it looks for what came before it
-                news.append(self._void(connection, fact, ids))
-            else:
-                news.append(_add_of_room(connection, fact, ids))
-        return news + self._record_run(connection, run, tapped, ids)
+            match fact:
+                case RoomMessage() | RoomRead():
+                    in_rooms.append(fact)
+                case Bounce():  # it looks for what came before it
+                    news += self._record_run(connection, run, tapped, ids)
+                    run = []
+                    news.append(self._void(connection, fact, ids))
+                case _:
+                    run.append(fact)
+        news += self._record_run(connection, run, tapped, ids)
+        if not in_rooms:
+            return news
+        between_users, rooms = iter(news), iter(_record_in_rooms(connection, in_rooms, ids))
+        return [next(rooms if isinstance(fact, RoomMessage | RoomRead) else between_users) for fact in facts]
 
     def _record_run(self, connection: Connection, run: Sequence[Message | Read], tapped: bool, ids: Mapping[str, int]) -> list[bool]:
         if not run:
@@ -333,22 +338,35 @@ def _message_row(pair: _Ids, message: Message, tapped: bool) -> tuple[Any, ...]:
     return what, *pair, message.at, message.id, int(message.kind), None, tapped, False, sender_archive, recipient_archive
 
 
-def _add_of_room(connection: Connection, fact: RoomMessage | RoomRead, ids: Mapping[str, int]) -> bool:
-    """Add what happened in a room, and the pairs that say whose it is (erase.Records); False: nothing was said there that we know of."""
-    pair = ids[parties(fact)[0]], ids[parties(fact)[1]]
-    rows: list[tuple[Any, ...]]
-    if isinstance(fact, RoomRead):
-        if _SAID_IN.one(connection, ids[fact.room]).first() is None:
-            return False
-        rows = [(int(What.ROOM_READ), *pair, fact.at, short(fact.id), 0, None, True, False, None, None)]
-    else:
-        archive = short(fact.archive.id) if fact.archive else None
-        rows = [(int(What.ROOM), *pair, fact.at, short(fact.id), int(fact.kind), None, True, False, None, archive)]
-        for user, kind in fact.named:
-            rows.append((int(What.NAMED), pair[1], ids[user], fact.at, short(fact.id), int(kind), None, True, False, archive, None))
+def _record_in_rooms(connection: Connection, facts: Sequence[RoomMessage | RoomRead], ids: Mapping[str, int]) -> list[bool]:
+    """Add what happened in rooms, and the pairs that say whose it is (erase.Records); whether each was new.
+
+    A read where nothing was said that we know of is none.
+    """
+    rows: list[tuple[Any, ...]] = []
+    news: list[bool] = []
+    said_in: set[str] = set()
+    for fact in facts:
+        is_new = isinstance(fact, RoomMessage) or fact.room in said_in or _SAID_IN.one(connection, ids[fact.room]).first() is not None
+        news.append(is_new)
+        if is_new:
+            said_in.add(fact.room)
+            rows += _room_rows(fact, ids)
     _ADD_FACT.many(connection, rows)
     _derive(connection, _Derived(instants={(sender, recipient): [0.0] * 3 for _, sender, recipient, *_ in rows}))
-    return True
+    return news
+
+
+def _room_rows(fact: RoomMessage | RoomRead, ids: Mapping[str, int]) -> Iterable[tuple[Any, ...]]:
+    """In the order of `_FACT_COLUMNS`."""
+    room = ids[fact.room]
+    if isinstance(fact, RoomRead):
+        yield int(What.ROOM_READ), room, ids[fact.reader], fact.at, short(fact.id), 0, None, True, False, None, None
+        return
+    archive, identity = short(fact.archive.id) if fact.archive else None, short(fact.id)
+    yield int(What.ROOM), ids[fact.sender], room, fact.at, identity, int(fact.kind), None, True, False, None, archive
+    for user, kind in fact.named:
+        yield int(What.NAMED), room, ids[user], fact.at, identity, int(kind), None, True, False, archive, None
 
 
 def _settled_row(held: Held) -> tuple[Any, ...]:
