@@ -223,15 +223,24 @@ async def test_what_is_said_in_a_room_counts_for_nobody_and_its_text_is_not_kept
     archived = xml.child(said, "stanza-id", "urn:xmpp:sid:0").get("id")
     await s["bob"].message(room, extra=f"<displayed xmlns='{xml.MARKERS}' id='{archived}'/>", type="groupchat")
 
+    published = await s["bob"].iq(
+        "set",
+        "<pubsub xmlns='http://jabber.org/protocol/pubsub'><publish node='urn:xmpp:mds:displayed:0'>"
+        f"<item id='{room}'><displayed xmlns='urn:xmpp:mds:displayed:0'>"
+        f"<stanza-id xmlns='urn:xmpp:sid:0' id='{archived}' by='{room}'/></displayed></item></publish></pubsub>",
+    )
+    assert published.get("type") == "result"
+
     async def kept() -> list[tuple[str, str, str, str | None]]:
         export = json.loads((await s.rapport.cli("admin", "export", "bob@localhost")).stdout)
         return [(row["what"], row["sender"], row["recipient"], row["kind"]) for row in export["records"].get("facts", ())]
 
     async def has_come() -> bool:
-        return len(await kept()) == 2
+        return len(await kept()) == 3
 
-    await eventually(has_come, what="both facts")
-    assert await kept() == [("named", room, "bob@localhost", "mention"), ("room_read", room, "bob@localhost", None)]
+    await eventually(has_come, what="all three facts")
+    read = ("room_read", room, "bob@localhost", None)  # by marker, and by read state
+    assert await kept() == [("named", room, "bob@localhost", "mention"), read, read]
     await scores(s, "bob@localhost", 0)
     assert s["bob"].saw("alice@localhost", before) == []
     assert not [file.name for file in s.rapport.dir.iterdir() if file.is_file() and b"zanzibar" in file.read_bytes()]
