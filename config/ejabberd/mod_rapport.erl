@@ -44,6 +44,7 @@
 -define(FORGERY_LOG, 60000).    %% ms between two log lines about one forger
 -define(MEMORY, 10000).         %% ids of `once', and tapped remote messages, that are remembered
 -define(HISTORY_MAX, 1000).     %% entries of one page of history
+-define(MEMBERS_MAX, 1000).     %% of a room that are told with a message: an owner can name any number
 -define(NOTHING, <<"nothing">>). %% the key of what the component can't know: it showed something else, or nothing
 -define(KEPT, {?MODULE, 2}).    %% names the state that outlives a hot reload, and its shape
 
@@ -813,8 +814,9 @@ members(#state{users = Users, affiliations = Affiliations, muc_subscribers = #mu
     Absent = [{JID, <<>>} || {{_, _, <<>>} = JID, Affiliation} <- maps:to_list(Affiliations),
                              lists:member(affiliation(Affiliation), [owner, admin, member]),
                              not lists:keymember(JID, 1, Present)],
+    Served = [Member || {{User, Host, _}, _} = Member <- lists:usort(Present) ++ Absent, User /= <<>>, served(Host)],
     [el(<<"member">>, [{<<"jid">>, jid:encode(JID)} | [{<<"nick">>, Nick} || Nick /= <<>>]])
-     || {{User, Host, _} = JID, Nick} <- lists:usort(Present ++ Absent), User /= <<>>, served(Host)].
+     || {JID, Nick} <- lists:sublist(Served, ?MEMBERS_MAX)].
 
 affiliation({Affiliation, _Reason}) -> Affiliation;
 affiliation(Affiliation) -> Affiliation.

@@ -52,6 +52,7 @@ local max_once_ids = 10000;
 local max_remembered_messages = 10000;
 local max_cached_blocklists = 1000;
 local max_history_page = 1000;
+local max_members = 1000; -- of a room that are told with a message: an owner can name any number
 local settle = 0.02; -- seconds in which changes of one user become one notice
 local load_limit = 2; -- seconds in which an admin has loaded the other instance too
 
@@ -1232,21 +1233,21 @@ end
 
 -- Users of served hosts, with their nicks: occupants, and who else belongs to the room
 local function put_members(room)
-	local present = {};
+	local present, n = {}, 0;
+	local function put_member(jid, nick)
+		if n == max_members or not is_served(jid_host(jid)) then return; end
+		n = n + 1;
+		put("<member"); put_attribute("jid", jid);
+		if nick then put_attribute("nick", nick); end
+		put("/>");
+	end
 	for occupant_jid, occupant in room:each_occupant() do
-		if is_served(jid_host(occupant.bare_jid)) then
-			local _, _, nick = jid_split(occupant_jid);
-			present[occupant.bare_jid] = true;
-			put("<member"); put_attribute("jid", occupant.bare_jid); put_attribute("nick", nick); put("/>");
-		end
+		local _, _, nick = jid_split(occupant_jid);
+		present[occupant.bare_jid] = true;
+		put_member(occupant.bare_jid, nick);
 	end
 	for jid, affiliation, data in room:each_affiliation() do
-		if affiliation ~= "outcast" and not present[jid] and is_served(jid_host(jid)) then
-			local nick = data and data.reserved_nickname;
-			put("<member"); put_attribute("jid", jid);
-			if nick then put_attribute("nick", nick); end
-			put("/>");
-		end
+		if affiliation ~= "outcast" and not present[jid] then put_member(jid, data and data.reserved_nickname); end
 	end
 end
 

@@ -125,3 +125,15 @@ async def test_without_the_admins_word_no_room_is_tapped(make_server, client, li
     assert message_of(tap).get("to") == "alice@localhost"
     assert len(rapport.notices("tap")) == 1
     assert "between us" not in "".join(map(xml.dump, rapport.received))
+
+
+async def test_of_a_room_with_any_number_of_members_a_thousand_are_told(talk):
+    rapport, alice, bob = talk
+    for number in range(1_200):  # Prosody takes one at a time
+        item = f"<item affiliation='member' jid='user{number}@localhost'/>"
+        await alice.send(f"<iq type='set' id='member-{number}' to='{ROOM}'><query xmlns='{OWNER}'>{item}</query></iq>")
+    await alice.expect(lambda stanza: stanza.get("id") == "member-1199", within=30)
+    await say(bob, "so many")
+    told = members(await rapport.expect_notice("tap"))
+    assert len(told) == 1_000
+    assert {"alice@localhost", "bob@localhost"} < set(told)
