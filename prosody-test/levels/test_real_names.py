@@ -47,13 +47,25 @@ async def test_a_real_name_is_not_in_the_vcard_that_the_server_shows(around_alic
     assert "Liddell" not in xml.dump(answer)
 
 
-async def test_an_empty_name_removes_the_real_name(around_alice):
+@pytest.mark.parametrize("rest", [{}, {"given": "Alice", "family": "Liddell", "photo": PHOTO}], ids=["", "the rest stays in the form"])
+async def test_an_empty_name_removes_the_real_name(around_alice, rest):
     s = await around_alice()
-    await names(s, alice="Alice Liddell")
+    await commands.run(s["alice"], "real-name", {"fn": "Alice Liddell", **rest})
     await levels.open_door(s["alice"], "real-name", 5)
     assert "Alice Liddell" in await card(s["level1"], ALICE)
-    await commands.run(s["alice"], "real-name", {})
+    await commands.run(s["alice"], "real-name", {"fn": "", **rest})
     assert await card(s["level1"], ALICE) == ["alice"]
+    shown = (await commands.execute(s["alice"], "real-name")).values
+    assert [shown[name] for name in ("fn", "given", "family", "photo")] == [[]] * 4
+
+
+async def test_an_empty_name_by_chat_removes_all_of_the_real_name(around_alice):
+    s = await around_alice()
+    await commands.say(s["alice"], f"real-name Alice Liddell given=Alice family=Liddell photo={PHOTO}")
+    assert await commands.say(s["alice"], "real-name fn=''") == "You have no real name here now."
+    assert await commands.say(s["alice"], "real-name given=Alice family=Liddell") == (
+        "Your real name is Alice Liddell. Those see it for whom you open real-name."
+    ), "who has no name yet may give its parts alone"
 
 
 async def test_both_talk_under_their_real_names(around_alice):
