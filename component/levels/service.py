@@ -186,7 +186,7 @@ class Levels:
         """What opening these levels, and no others, would do. Raises LinkDown."""
         owner = await self._gather(user)
         now_at = [owner.admits(item.jid, self._scale) for item in owner.contacts()]
-        return effect(owner.settings.open(door), levels, [each for each in now_at if each is not None])
+        return effect(door, owner.settings.open(door), levels, [each for each in now_at if each is not None])
 
     async def open_door(self, user: str, door: Door, levels: frozenset[int], share_names: bool) -> None:
         await self._store.open(user, door, levels, share_names)
