@@ -68,6 +68,10 @@ class Owner:
             return None
         return level(self.scores.get(contact, 0.0), self.labels(contact), scale.thresholds)
 
+    def may_be_answered_by(self, asker: str) -> bool:
+        """Whether the user wrote to the asker under their real name, and has not blocked them since."""
+        return self.settings.may_answer(asker) and not is_blocked(self.blocks, asker)
+
     def admits(self, asker: str, scale: Scale) -> int | None:
         """The level that counts at the doors: whom the user blocks is a stranger there."""
         return None if is_blocked(self.blocks, asker) else self.level(asker, scale)
@@ -88,6 +92,8 @@ class Writer:
 
     name: RealName | None
     """None: they have set none yet."""
+    answers: bool
+    """They are let in for an answer alone."""
 
 
 class Levels:
@@ -253,7 +259,7 @@ class Levels:
         nickname, name = split(user)[0], owner.settings.real_name
         if name is not None and levels:
             return Card(nickname, name.fn, name.given, name.family, name.photo)
-        if name is not None and asker in owner.settings.wrote_to:
+        if name is not None and owner.may_be_answered_by(asker):
             return Card(name.fn)  # they are told it with every message
         return Card(nickname)
 
@@ -262,19 +268,19 @@ class Levels:
         began = self._clock.now()
 
         def can_be(owner: Settings) -> bool:
-            return bool(owner.open(Door.REAL_NAME)) or asker in owner.wrote_to
+            return bool(owner.open(Door.REAL_NAME))
 
         settings, owner = await asyncio.gather(self._store.settings(asker), self._gather(user, can_be))
-        answers = asker in owner.settings.wrote_to and not is_blocked(owner.blocks, asker)
-        if not answers and not self._visible(owner, asker, Door.REAL_NAME, None):
+        comes_in = bool(self._visible(owner, asker, Door.REAL_NAME, None))
+        if not comes_in and not owner.may_be_answered_by(asker):
             await self._record(owner, Look(began, asker, Door.REAL_NAME, None, False))
             await self._even(began)
             raise Refused
-        return Writer(settings.real_name)
+        return Writer(settings.real_name, answers=not comes_in)
 
-    async def wrote(self, writer: str, user: str) -> bool:
-        """The user got a message of the writer's under their real name, and may answer; whether it was the first one."""
-        return await self._store.wrote(writer, user)
+    async def wrote(self, writer: str, user: str, answers: bool) -> bool:
+        """The user got a message of the writer's under their real name, and may answer unless it is one; whether it was the first one."""
+        return await self._store.wrote(writer, user, answers)
 
     async def has_written(self, writer: str, user: str) -> bool:
         """Whether the user ever got a message of the writer's under their real name."""

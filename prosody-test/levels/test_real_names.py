@@ -2,6 +2,7 @@
 
 import pytest
 from rig import commands, levels, xml
+from rig.wait import eventually
 
 ALICE, LEVEL2 = "alice@localhost", "level2@localhost"
 FACE = levels.face(ALICE)
@@ -135,16 +136,39 @@ async def test_only_who_was_written_to_may_answer(around_alice):
     assert xml.condition(error) == "forbidden"
 
 
-async def test_a_door_that_closes_closes_the_chat(around_alice):
+@pytest.mark.parametrize("answered", [False, True], ids=["", "after an answer"])
+async def test_a_door_that_closes_closes_the_chat(around_alice, answered):
     s = await around_alice()
     await names(s, alice="Alice Liddell", level2="Tom Sawyer")
     await levels.open_door(s["alice"], "real-name", 3)
-    await s["level2"].message(FACE, "Good day")
-    await s["alice"].until(lambda: s["alice"].bodies(levels.face(LEVEL2)) == ["Good day"])
-    await levels.open_door(s["alice"], "real-name")
-    await s["level2"].message(FACE, "And again")
-    error = await s["level2"].expect(lambda each: xml.sender(each) == FACE)
+    alice, tom = s["alice"], s["level2"]
+    await tom.message(FACE, "Good day")
+    await alice.until(lambda: alice.bodies(levels.face(LEVEL2)) == ["Good day"])
+    if answered:
+        await alice.message(levels.face(LEVEL2), "Good day, Tom")
+        await tom.until(lambda: tom.bodies(FACE) == ["Good day, Tom"])
+    await levels.open_door(alice, "real-name")
+    await tom.message(FACE, "And again")
+    error = await tom.expect(lambda each: each.get("type") == "error" and xml.sender(each) == FACE)
     assert xml.condition(error) == "forbidden"
+    assert await card(tom, ALICE) == ["alice"]
+    await alice.message(levels.face(LEVEL2), "I may still answer")
+    await tom.until(lambda: "I may still answer" in tom.bodies(FACE))
+
+
+async def test_whom_the_owner_blocks_is_no_longer_told_the_name_that_they_wrote_under(around_alice):
+    s = await around_alice()
+    await names(s, alice="Alice Liddell", level2="Tom Sawyer")
+    await levels.open_door(s["level2"], "real-name", 5)
+    await s["alice"].message(levels.face(LEVEL2), "Good day")
+    await s["level2"].until(lambda: s["level2"].bodies(FACE))
+    assert await card(s["level2"], ALICE) == ["Alice Liddell"]
+    await s["alice"].block(LEVEL2)
+
+    async def is_hidden() -> bool:
+        return await card(s["level2"], ALICE) == ["alice"]
+
+    await eventually(is_hidden, what="the block list is known")
 
 
 async def test_nothing_of_a_chat_is_lost_or_doubled_when_rapport_is_killed(around_alice):

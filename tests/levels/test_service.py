@@ -10,7 +10,7 @@ import pytest
 from component.commands.model import Refused
 from component.ledger.engine import Database
 from component.ledger.facts import Ledger
-from component.levels.service import STEP, Levels
+from component.levels.service import STEP, Levels, Writer
 from component.levels.store import RealName, Store
 from component.ports import LinkDown
 from component.rules.doors import Door, Effect
@@ -273,11 +273,28 @@ async def test_a_card_shows_the_name_only_to_those_for_whom_the_door_is_open(wor
 
 
 async def test_who_is_blocked_may_not_even_answer(world: World) -> None:
-    await world.levels.wrote(ALICE, BOB)
-    assert (await world.levels.writer(BOB, ALICE)).name is None
+    await world.levels.set_real_name(ALICE, RealName("Alice Liddell"))
+    await world.levels.wrote(ALICE, BOB, answers=False)
+    assert (await world.levels.writer(BOB, ALICE)) == Writer(None, answers=True)
+    assert (await world.ends(world.levels.card(BOB, ALICE)))[0] == Card("Alice Liddell")
     world.server.blocked[ALICE] = {BOB}
     outcome, _took = await world.ends(world.levels.writer(BOB, ALICE))
     assert isinstance(outcome, Refused)
+    assert (await world.ends(world.levels.card(BOB, ALICE)))[0] == Card("alice")
+
+
+async def test_an_answer_is_no_leave_to_write_once_the_door_is_closed(world: World) -> None:
+    await world.store.open(ALICE, Door.REAL_NAME, frozenset({5}), share_names=False)
+    assert not (await world.levels.writer(BOB, ALICE)).answers
+    await world.levels.wrote(BOB, ALICE, answers=False)
+    world.server.rosters[BOB] = {}
+    assert (await world.levels.writer(ALICE, BOB)).answers
+    await world.levels.wrote(ALICE, BOB, answers=True)
+    await world.store.open(ALICE, Door.REAL_NAME, frozenset(), share_names=False)
+    outcome, _took = await world.ends(world.levels.writer(BOB, ALICE))
+    assert isinstance(outcome, Refused)
+    await world.levels.wrote(ALICE, BOB, answers=False)
+    assert (await world.levels.writer(BOB, ALICE)).answers, "she wrote by his door since"
 
 
 def introduction_cases() -> Sequence[tuple[str, Callable[[World], object], bool | type[Refused]]]:
