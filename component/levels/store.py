@@ -149,6 +149,8 @@ class Leveled:
 
     file: SharedFile
     level: int | None
+    number: int = field(default=0, compare=False)
+    """The store's own: it rises in the order in which files are shared."""
 
 
 @dataclass(frozen=True)
@@ -353,7 +355,7 @@ def _settings(connection: Connection, user: str) -> Settings:
 
 def _leveled(row: Row[Any]) -> Leveled:
     hashes = tuple((algorithm, value) for algorithm, value in json.loads(row.hashes))
-    return Leveled(SharedFile(row.link, row.name, row.size, row.media_type, hashes), row.level)
+    return Leveled(SharedFile(row.link, row.name, row.size, row.media_type, hashes), row.level, row.id)
 
 
 def _json(value: object) -> str:
