@@ -109,6 +109,15 @@ async def test_files_stay_when_rapport_starts_again(around_alice):
     assert await levels.files(s["level3"], ALICE) == before
 
 
+@pytest.mark.parametrize("storage", ["sqlite", "postgresql"])
+async def test_a_file_is_shared_whatever_its_link_hides(around_alice, storage, request):
+    s = await around_alice(storage=None if storage == "sqlite" else request.getfixturevalue("postgres").database())
+    await levels.open_door(s["alice"], "files", 5)
+    link = "https://upload.example/plan%00%0A%02.pdf"
+    await commands.run(s["alice"], "share", {"link": link})
+    assert await levels.files(s["level1"], ALICE) == [{"name": "plan\ufffd \ufffd.pdf", "link": link}]
+
+
 async def test_more_files_than_fit_one_answer_come_by_pages(around_alice):
     s = await around_alice()
     await levels.open_door(s["alice"], "files", 5)
