@@ -20,6 +20,7 @@ from component.commands.model import Refused
 from component.lanes import Lanes
 from component.levels.store import Leveled, Look, RealName, Settings, Store
 from component.ports import Clock, IqError, LinkDown, Server
+from component.rules.addresses import owner_of
 from component.rules.doors import LEVELS, NOTHING, Door, Effect, effect, visible_of
 from component.rules.facts import Score
 from component.rules.levels import NO_LABELS, Closeness, Labels, Scale, balanced, closeness, level, score_at
@@ -97,9 +98,15 @@ class Writer:
 
 
 class Levels:
-    """What users may ask and set. Users, askers and contacts are bare JIDs."""
+    """What users may ask and set. Users, askers and contacts are bare JIDs. `jid` is the component's domain.
 
-    def __init__(self, server: Server, ledger: Scores, store: Store, clock: Clock, scale: Scale, served_hosts: Collection[str]) -> None:
+    A face is another address of its owner: no contact of its own, and blocked it blocks them.
+    """
+
+    def __init__(
+        self, jid: str, server: Server, ledger: Scores, store: Store, clock: Clock, scale: Scale, served_hosts: Collection[str]
+    ) -> None:
+        self._jid = jid
         self._server = server
         self._ledger = ledger
         self._store = store
@@ -359,14 +366,16 @@ class Levels:
             roster, scores = await asyncio.gather(self._server.roster(user), self._scores(user))
         except LookupError:  # deleted just now
             return Owner(user, False, {}, blocks, settings, {})
-        return Owner(user, exists, roster, blocks, settings, scores)
+        people = {contact: item for contact, item in roster.items() if owner_of(contact, self._jid) is None}
+        return Owner(user, exists, people, blocks, settings, scores)
 
     async def _of_server(self, user: str) -> tuple[bool, frozenset[str]]:
         """Whether the user exists, and whom they block: little to ask for. Of users of other servers nothing is known."""
         if not self.is_local(user):
             return False, frozenset()
         try:
-            return True, await self._server.blocks(user)
+            blocks = await self._server.blocks(user)
+            return True, blocks.union(filter(None, (owner_of(blocked, self._jid) for blocked in blocks)))
         except LookupError:
             return False, frozenset()
 

@@ -35,7 +35,7 @@ class World:
         self.levels = self.build()
 
     def build(self, **scale: Any) -> Levels:
-        return Levels(self.server, self.ledger, self.store, self.clock, Scale(**scale), ["example.org"])
+        return Levels("rapport.example.org", self.server, self.ledger, self.store, self.clock, Scale(**scale), ["example.org"])
 
     async def messages(self, sender: str, recipient: str, count: int, age: float = 0.0) -> None:
         for number in range(count):
@@ -118,7 +118,7 @@ class Counted:
     def __init__(self, world: World) -> None:
         self.asked: list[str] = []
         self._world = world
-        self.levels = Levels(self, self, self, world.clock, Scale(), ["example.org"])  # type: ignore[arg-type]
+        self.levels = Levels("rapport.example.org", self, self, self, world.clock, Scale(), ["example.org"])  # type: ignore[arg-type]
 
     async def roster(self, user: str) -> object:
         self.asked.append("roster")
@@ -295,6 +295,26 @@ async def test_an_answer_is_no_leave_to_write_once_the_door_is_closed(world: Wor
     assert isinstance(outcome, Refused)
     await world.levels.wrote(ALICE, BOB, answers=False)
     assert (await world.levels.writer(BOB, ALICE)).answers, "she wrote by his door since"
+
+
+CAROL_FACE = "carol\\40example.org@rapport.example.org"
+
+
+async def test_a_face_is_no_contact_of_its_own(world: World) -> None:
+    world.server.rosters[ALICE][CAROL_FACE] = item(CAROL_FACE, "to")
+    await world.store.open(ALICE, Door.CONTACTS, frozenset({5}), share_names=False)
+    await world.levels.set_listable(CAROL, listable=False)
+    assert {contact.jid for contact in await world.levels.contacts(ALICE)} == {BOB, CAROL}
+    assert not await world.levels.is_contact(ALICE, CAROL_FACE)
+    assert await world.levels.contacts_of(BOB, ALICE, None, None) == []
+    assert await world.levels.effect(ALICE, Door.FILES, frozenset({5})) == Effect(2, 0)
+
+
+async def test_who_blocks_a_face_blocks_its_owner(world: World) -> None:
+    await world.store.open(ALICE, Door.CONTACTS, frozenset({5}), share_names=False)
+    world.server.blocked[ALICE] = {CAROL_FACE}
+    outcome, _took = await world.ends(world.levels.contacts_of(CAROL, ALICE, None, None))
+    assert isinstance(outcome, Refused)
 
 
 def introduction_cases() -> Sequence[tuple[str, Callable[[World], object], bool | type[Refused]]]:
