@@ -328,6 +328,8 @@ class _Asking:
 
     async def introduce(self, asker: Asker, values: Values) -> Answer:
         owner, to, text = bare(values["owner"]), bare(values["to"]), values["text"] or ""
+        if owner == asker.bare:
+            raise BadField("owner", "that is you")
         gets_it = await self._levels.introduction(asker.bare, owner, to)
         if to == asker.bare:
             raise BadField("to", "that is you")

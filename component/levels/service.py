@@ -287,7 +287,10 @@ class Levels:
 
     async def wrote(self, writer: str, user: str, answers: bool) -> bool:
         """The user got a message of the writer's under their real name, and may answer unless it is one; whether it was the first one."""
-        return await self._store.wrote(writer, user, answers)
+        first = await self._store.wrote(writer, user, answers)
+        if first and not answers:
+            await self._store.record(user, Look(self._clock.now(), writer, Door.REAL_NAME, None, True))
+        return first
 
     async def has_written(self, writer: str, user: str) -> bool:
         """Whether the user ever got a message of the writer's under their real name."""

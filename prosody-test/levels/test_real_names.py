@@ -88,6 +88,25 @@ async def test_both_talk_under_their_real_names(around_alice):
     assert await card(alice, LEVEL2) == ["Tom Sawyer"]
 
 
+async def test_the_access_log_says_who_came_to_talk_and_who_was_refused(around_alice):
+    s = await around_alice()
+    await names(s, alice="Alice Liddell", level2="Tom Sawyer", level4="Becky Thatcher")
+    await levels.open_door(s["alice"], "real-name", 3)
+    alice, tom, becky = s["alice"], s["level2"], s["level4"]
+    for text in ("Good day", "Are you there?"):
+        await tom.message(FACE, text)
+        await alice.until(lambda text=text: text in alice.bodies(levels.face(LEVEL2)))
+    await alice.message(levels.face(LEVEL2), "I am")
+    await tom.until(lambda: tom.bodies(FACE))
+    await becky.message(FACE, "Good day")
+    await becky.expect(lambda each: xml.condition(each) == "forbidden")
+    assert [look for _when, look in (await commands.run(alice, "access-log")).rows] == [
+        "level4@localhost, real-name, all levels, refused",
+        "level2@localhost, real-name, all levels, granted",
+    ]
+    assert (await commands.run(tom, "access-log")).rows == []
+
+
 async def test_receipts_markers_and_chat_states_pass_both_ways(around_alice):
     s = await around_alice()
     await names(s, alice="Alice Liddell", level2="Tom Sawyer")
@@ -231,6 +250,14 @@ async def test_an_introduction_to_somebody_who_cannot_be_seen_is_refused(introdu
     for asker, to in (("level2", "level1@localhost"), ("level4", "level3@localhost"), ("level2", "stranger@localhost")):
         with pytest.raises(commands.CommandError, match="forbidden"):
             await introduce(s[asker], to)
+
+
+async def test_nobody_is_introduced_through_themselves(introducing):
+    s = await introducing()
+    form = await commands.execute(s["alice"], "introduce")
+    again = await commands.submit(s["alice"], form, {"owner": ALICE, "to": "level3@localhost", "text": "hello"})
+    assert (again.status, again.notes) == ("executing", [("error", "Through whom (owner): that is you")])
+    assert (await commands.run(s["alice"], "access-log")).rows == []
 
 
 async def test_one_introduction_a_day_to_the_same_person(introducing):
