@@ -310,7 +310,8 @@ class Levels:
             await self._even(began)
             raise Refused
         _exists, blocks = await self._of_server(to)
-        return to not in self._unlisted and not is_blocked(blocks, asker) and not is_blocked(owner.blocks, to)
+        wanted = not is_blocked(blocks, asker) and not is_blocked(blocks, user) and not is_blocked(owner.blocks, to)
+        return wanted and to not in self._unlisted
 
     async def take_introduction(self, asker: str, to: str) -> float | None:
         """Take the day's one introduction of this pair; None: it is taken, else the instant from which on there is one again."""

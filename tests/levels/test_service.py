@@ -322,6 +322,7 @@ def introduction_cases() -> Sequence[tuple[str, Callable[[World], object], bool 
         ("a contact at a level that the asker sees", lambda world: None, True),
         ("who opted out", lambda world: world.levels.set_listable(CAROL, False), False),
         ("who blocks the asker", lambda world: world.server.blocked.update({CAROL: {BOB}}), False),
+        ("who blocks the owner", lambda world: world.server.blocked.update({CAROL: {ALICE}}), False),
         ("whom the owner blocks", lambda world: world.server.blocked.update({ALICE: {CAROL}}), False),
         ("who is no contact", lambda world: world.server.rosters[ALICE].pop(CAROL), Refused),
         ("the asker is blocked", lambda world: world.server.blocked.update({ALICE: {BOB}}), Refused),
