@@ -120,6 +120,16 @@ async def test_receipts_markers_and_chat_states_pass_both_ways(around_alice):
     assert (marker.get("from"), xml.child(marker, "displayed").get("id")) == (FACE, sent)
 
 
+@pytest.mark.parametrize(("sent", "arrives"), [("type='chat'", "chat"), ("type='normal'", "normal"), ("", None), ("type='odd'", "normal")])
+async def test_a_message_keeps_its_type_and_one_that_nobody_knows_is_normal(around_alice, sent, arrives):
+    s = await around_alice()
+    await names(s, level2="Tom Sawyer")
+    await levels.open_door(s["alice"], "real-name", 3)
+    await s["level2"].send(f"<message to='{FACE}' {sent}><body>Good day</body></message>")
+    got = await s["alice"].expect(lambda each: xml.body(each) == "Good day")
+    assert got.get("type") == arrives
+
+
 async def test_who_may_not_gets_forbidden_and_the_owner_gets_nothing(around_alice):
     s = await around_alice()
     await names(s, alice="Alice Liddell", level4="Becky Thatcher")
