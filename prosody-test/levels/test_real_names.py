@@ -130,6 +130,15 @@ async def test_a_message_keeps_its_type_and_one_that_nobody_knows_is_normal(arou
     assert got.get("type") == arrives
 
 
+async def test_a_message_keeps_its_language(around_alice):
+    s = await around_alice()
+    await names(s, level2="Tom Sawyer")
+    await levels.open_door(s["alice"], "real-name", 3)
+    await s["level2"].send(f"<message to='{FACE}' type='chat' xml:lang='de'><body>Guten Tag</body></message>")
+    got = await s["alice"].expect(lambda each: xml.body(each) == "Guten Tag")
+    assert got.get("{http://www.w3.org/XML/1998/namespace}lang") == "de"
+
+
 async def test_who_may_not_gets_forbidden_and_the_owner_gets_nothing(around_alice):
     s = await around_alice()
     await names(s, alice="Alice Liddell", level4="Becky Thatcher")
