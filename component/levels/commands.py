@@ -223,7 +223,10 @@ class _Own:
             await self._levels.set_real_name(asker.bare, name)
         except Full as full:
             raise BadField("fn", f"no more real names of users of your server are kept here: {full}") from None
-        return Answer(f"Your real name is {fn}. Those see it for whom you open real-name." if fn else "You have no real name here now.")
+        if name is None:
+            return Answer("You have no real name here now.")
+        seen = "for whom you open real-name" if asker.local else "to whom you write at their faces"  # `open` is for users of ours
+        return Answer(f"Your real name is {fn}. Those see it {seen}.")
 
     async def listable_fields(self, asker: Asker) -> Sequence[Field]:
         listable = self._levels.is_listable(asker.bare)

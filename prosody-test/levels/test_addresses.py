@@ -210,7 +210,8 @@ async def test_a_contact_on_another_server_asks_talks_and_opts_out(federated, cl
     eve = await client(two, "eve@there.localhost/phone")
     assert xml.condition(await eve.iq("get", levels.roster_query(5), levels.face(ALICE))) == "forbidden"
     await commands.run(alice, "real-name", {"fn": "Alice Liddell"})
-    await commands.run(bob, "real-name", {"fn": "Bob the Builder"})
+    named = await commands.run(bob, "real-name", {"fn": "Bob the Builder"})
+    assert named.text == "Your real name is Bob the Builder. Those see it to whom you write at their faces."
     await levels.open_door(alice, "real-name", 5)
     await bob.message(levels.face(ALICE), "from afar")
     face = levels.face("bob@there.localhost")
