@@ -83,7 +83,7 @@ class App:
             Rules(defaults.sent_window, defaults.received_window, defaults.unread_max_age),
         )
         scale = Scale(settings.levels.half_life, settings.levels.thresholds, Balance(settings.levels.balance))
-        self.levels = Levels(self.server, ledger, LevelsStore(database), self.clock, scale, component.served_hosts)
+        self.levels = Levels(component.jid, self.server, ledger, LevelsStore(database), self.clock, scale, component.served_hosts)
         self.delivery = Delivery(self.server)
         self.faces = Faces(component.jid, self.server, self.levels, self.delivery)
         self.virtual = Virtual(

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 from stanzas.build import element
 from stanzas.levels import level_of
 from stanzas.namespaces import FILE_METADATA, FILE_SHARING, FILES, HASHES, OOB, URL_DATA, qualified
-from stanzas.text import is_clean
+from stanzas.text import clean, is_clean
 
 LONGEST_LINK = 2000
 """Characters."""
@@ -52,7 +52,7 @@ def checked_link(text: str) -> str:
 def name_of(link: str) -> str:
     """What a file is called whose link is all that is known: the last part of its path, or else the host."""
     parts = urlsplit(link)
-    return (unquote(parts.path.rstrip("/").rpartition("/")[2]) or parts.netloc)[:LONGEST_NAME]
+    return _one_line(unquote(parts.path.rstrip("/").rpartition("/")[2])) or parts.netloc[:LONGEST_NAME]
 
 
 def shared_files(message: Element) -> list[SharedFile]:
@@ -108,7 +108,7 @@ def _add(found: dict[str, SharedFile], target: str, metadata: Element | None) ->
 
 
 def _described(link: str, metadata: Element) -> SharedFile:
-    name = _child(metadata, "name").rpartition("/")[2][:LONGEST_NAME]
+    name = _one_line(_child(metadata, "name"))
     size = _child(metadata, "size")
     media_type = _child(metadata, "media-type")
     hashes = [(each.get("algo", ""), (each.text or "").strip()) for each in metadata.findall(qualified(HASHES, "hash"))]
@@ -120,6 +120,11 @@ def _described(link: str, metadata: Element) -> SharedFile:
         media_type if _MEDIA_TYPE.fullmatch(media_type) else "",
         tuple(sound[:_HASHES_AT_MOST]),
     )
+
+
+def _one_line(text: str) -> str:
+    """The name of a file in it, without the folders, as a table shows it and every database can hold it."""
+    return " ".join(clean(text).split()).rpartition("/")[2][:LONGEST_NAME]
 
 
 def _child(metadata: Element, name: str) -> str:

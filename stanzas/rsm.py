@@ -8,7 +8,7 @@ from stanzas.build import element
 from stanzas.namespaces import RSM, qualified
 
 SET = qualified(RSM, "set")
-_WHOLE = re.compile(r"[0-9]{1,9}")
+_WHOLE = re.compile(r"[0-9]{1,10}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,15 +213,20 @@ class _Own:
 
     async def real_name(self, asker: Asker, values: Values) -> Answer:
         fn, given, family = (_short(values, name) for name in ("fn", "given", "family"))
-        photo = _photo("".join(values["photo"]), asker)
-        fn = fn or " ".join(part for part in (given, family) if part)
-        if photo and not fn:
-            raise BadField("fn", "a photo goes with a name")
+        if not fn and (await self._levels.settings(asker.bare)).real_name is None:
+            fn = " ".join(part for part in (given, family) if part)
+            if not fn and values["photo"]:
+                raise BadField("fn", "a photo goes with a name")
+        # Who empties the full name removes all of it, though the form still holds the rest.
+        name = RealName(fn, given, family, _photo("".join(values["photo"]), asker)) if fn else None
         try:
-            await self._levels.set_real_name(asker.bare, RealName(fn, given, family, photo) if fn else None)
+            await self._levels.set_real_name(asker.bare, name)
         except Full as full:
             raise BadField("fn", f"no more real names of users of your server are kept here: {full}") from None
-        return Answer(f"Your real name is {fn}. Those see it for whom you open real-name." if fn else "You have no real name here now.")
+        if name is None:
+            return Answer("You have no real name here now.")
+        seen = "for whom you open real-name" if asker.local else "to whom you write at their faces"  # `open` is for users of ours
+        return Answer(f"Your real name is {fn}. Those see it {seen}.")
 
     async def listable_fields(self, asker: Asker) -> Sequence[Field]:
         listable = self._levels.is_listable(asker.bare)
@@ -326,6 +331,8 @@ class _Asking:
 
     async def introduce(self, asker: Asker, values: Values) -> Answer:
         owner, to, text = bare(values["owner"]), bare(values["to"]), values["text"] or ""
+        if owner == asker.bare:
+            raise BadField("owner", "that is you")
         gets_it = await self._levels.introduction(asker.bare, owner, to)
         if to == asker.bare:
             raise BadField("to", "that is you")

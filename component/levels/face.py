@@ -64,7 +64,7 @@ class Faces:
             return
         name = writer.name.fn if writer.name is not None else ""
         address = self._face(sender)
-        if speaks and await self._levels.wrote(sender, user):
+        if speaks and await self._levels.wrote(sender, user, writer.answers):
             self._server.send(naming(address, user, name), once=queued.once("naming"))
         await self._delivery.deliver(relayed(queued.stanza, address, user, name if speaks else ""), queued.once("message"))
 

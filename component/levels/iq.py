@@ -2,16 +2,18 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 from xml.etree.ElementTree import Element
 
 from component.levels.service import Levels
+from component.levels.store import Leveled
 from component.ports import IqAnswer, StanzaError
 from component.rules.addresses import Address, Face
 from component.rules.doors import LEVELS
 from component.rules.paging import Asked, page
 from stanzas import namespaces
 from stanzas.build import element
-from stanzas.files import files_answer, files_query
+from stanzas.files import file_sharing, files_answer, files_query
 from stanzas.jid import bare
 from stanzas.levels import Listed, contacts_answer, contacts_query
 from stanzas.namespaces import (
@@ -26,12 +28,14 @@ from stanzas.namespaces import (
     qualified,
 )
 from stanzas.rsm import PageRequest, page_answer, page_request
+from stanzas.serialise import serialise
 from stanzas.vcards import CARD_NODES, node_answer, requested_node, vcard4, vcard_temp
 
 ROOM = 200_000
-"""Bytes of a page of contacts: clients and servers end a stream at a stanza of 256 KiB (Prosody's limit for clients)."""
+"""Bytes of a page of contacts or files: clients and servers end a stream at a stanza of 256 KiB (Prosody's limit for clients)."""
 NODE = "levels"
 """The disco node with the levels that the asker may see; those are `levels/1` to `levels/5`, with contacts as items."""
+T = TypeVar("T")
 _FEATURES = (DISCO_INFO, DISCO_ITEMS, ROSTER, RSM, VCARD_TEMP, VCARD4, PUBSUB, namespaces.LEVELS, FILES)
 
 
@@ -82,11 +86,12 @@ class _Answers:
     async def contacts(self, question: _Question) -> Element:
         asked = contacts_query(question.payload)
         contacts = await self._levels.contacts_of(question.asker, question.user, asked.level, asked.label)
-        return paged(contacts, asked.page, contacts_answer)
+        return _paged(contacts, asked.page, _jid, Listed.size, contacts_answer)
 
     async def files(self, question: _Question) -> Element:
-        asked = files_query(question.payload)
-        return files_answer(asked, [shared.file for shared in await self._levels.files_of(question.asker, question.user, asked)])
+        level, asked = files_query(question.payload), page_request(question.payload)
+        files = await self._levels.files_of(question.asker, question.user, level)
+        return _paged(files, asked, _number, _size, lambda some: files_answer(level, [shared.file for shared in some]))
 
     async def vcard_temp(self, question: _Question) -> Element:
         return vcard_temp(await self._levels.card(question.asker, question.user))
@@ -126,7 +131,7 @@ class _Answers:
         elif (level := _level_of(node)) is not None:
             asked = page_request(question.payload)
             contacts = await self._levels.contacts_of(question.asker, question.user, level, None)
-            return paged(contacts, asked, lambda some: _listed(node, some))
+            return _paged(contacts, asked, _jid, Listed.size, lambda some: _listed(node, some))
         else:
             raise StanzaError("item-not-found")
         return items
@@ -147,17 +152,34 @@ def _level_of(node: str) -> int | None:
     return next((level for level in LEVELS if node == f"{NODE}/{level}"), None)
 
 
-def paged(contacts: Sequence[Listed], asked: PageRequest | None, build: Callable[[Sequence[Listed]], Element]) -> Element:
-    """The contacts of one page, with what XEP-0059 says of it if it was asked for or is not the whole."""
+def _jid(contact: Listed) -> str:
+    return contact.jid
+
+
+def _number(shared: Leveled) -> str:
+    return f"{shared.number:020}"
+
+
+def _size(shared: Leveled) -> int:
+    return len(serialise(file_sharing(shared.file)).encode())
+
+
+def _paged(
+    items: Sequence[T],
+    asked: PageRequest | None,
+    key: Callable[[T], str],
+    size: Callable[[T], int],
+    build: Callable[[Sequence[T]], Element],
+) -> Element:
+    """The items of one page, with what XEP-0059 says of it if it was asked for or is not the whole.
+
+    They are in the order of their keys; `size`: bytes.
+    """
     request = asked or PageRequest()
-    shown = page(
-        [contact.jid for contact in contacts],
-        Asked(request.most, request.after, request.before, request.index),
-        ROOM,
-        lambda index: contacts[index].size(),
-    )
-    answer = build([contacts[index] for index in shown])
-    if asked is not None or len(shown) < len(contacts):
-        first = (contacts[shown[0]].jid, shown[0]) if shown else None
-        answer.append(page_answer(first, contacts[shown[-1]].jid if shown else None, len(contacts)))
+    keys = [key(item) for item in items]
+    shown = page(keys, Asked(request.most, request.after, request.before, request.index), ROOM, lambda index: size(items[index]))
+    answer = build([items[index] for index in shown])
+    if asked is not None or len(shown) < len(items):
+        first = (keys[shown[0]], shown[0]) if shown else None
+        answer.append(page_answer(first, keys[shown[-1]] if shown else None, len(items)))
     return answer

@@ -3,7 +3,7 @@
 from xml.etree.ElementTree import Element
 
 from stanzas.build import element, fresh_id, message
-from stanzas.namespaces import COMPONENT, NICK, PUBSUB_EVENT, ROSTER_EXCHANGE, qualified
+from stanzas.namespaces import COMPONENT, NICK, PUBSUB_EVENT, ROSTER_EXCHANGE, XML, qualified
 from stanzas.vcards import Card, nick_event
 
 _BODY = qualified(COMPONENT, "body")
@@ -27,6 +27,7 @@ _LEFT_OUT = tuple(
 )
 """What only the address itself, or a server, may say; the nick is ours to set."""
 _STANZA_ID = qualified("urn:xmpp:sid:0", "stanza-id")
+_LANG = qualified(XML, "lang")
 
 
 def says_something(stanza: Element) -> bool:
@@ -56,5 +57,5 @@ def naming(sender: str, recipient: str, name: str) -> Element:
 
 
 def _as_from(stanza: Element, sender: str, recipient: str) -> Element:
-    attributes = {"from": sender, "to": recipient, "type": stanza.get("type"), "id": stanza.get("id") or fresh_id()}
-    return element(COMPONENT, "message", attributes)
+    kept = {name: stanza.get(name) for name in ("type", _LANG)}
+    return element(COMPONENT, "message", {"from": sender, "to": recipient, "id": stanza.get("id") or fresh_id(), **kept})

@@ -20,6 +20,7 @@ from component.commands.model import Refused
 from component.lanes import Lanes
 from component.levels.store import Leveled, Look, RealName, Settings, Store
 from component.ports import Clock, IqError, LinkDown, Server
+from component.rules.addresses import owner_of
 from component.rules.doors import LEVELS, NOTHING, Door, Effect, effect, visible_of
 from component.rules.facts import Score
 from component.rules.levels import NO_LABELS, Closeness, Labels, Scale, balanced, closeness, level, score_at
@@ -68,6 +69,10 @@ class Owner:
             return None
         return level(self.scores.get(contact, 0.0), self.labels(contact), scale.thresholds)
 
+    def may_be_answered_by(self, asker: str) -> bool:
+        """Whether the user wrote to the asker under their real name, and has not blocked them since."""
+        return self.settings.may_answer(asker) and not is_blocked(self.blocks, asker)
+
     def admits(self, asker: str, scale: Scale) -> int | None:
         """The level that counts at the doors: whom the user blocks is a stranger there."""
         return None if is_blocked(self.blocks, asker) else self.level(asker, scale)
@@ -88,12 +93,20 @@ class Writer:
 
     name: RealName | None
     """None: they have set none yet."""
+    answers: bool
+    """They are let in for an answer alone."""
 
 
 class Levels:
-    """What users may ask and set. Users, askers and contacts are bare JIDs."""
+    """What users may ask and set. Users, askers and contacts are bare JIDs. `jid` is the component's domain.
 
-    def __init__(self, server: Server, ledger: Scores, store: Store, clock: Clock, scale: Scale, served_hosts: Collection[str]) -> None:
+    A face is another address of its owner: no contact of its own, and blocked it blocks them.
+    """
+
+    def __init__(
+        self, jid: str, server: Server, ledger: Scores, store: Store, clock: Clock, scale: Scale, served_hosts: Collection[str]
+    ) -> None:
+        self._jid = jid
         self._server = server
         self._ledger = ledger
         self._store = store
@@ -186,7 +199,7 @@ class Levels:
         """What opening these levels, and no others, would do. Raises LinkDown."""
         owner = await self._gather(user)
         now_at = [owner.admits(item.jid, self._scale) for item in owner.contacts()]
-        return effect(owner.settings.open(door), levels, [each for each in now_at if each is not None])
+        return effect(door, owner.settings.open(door), levels, [each for each in now_at if each is not None])
 
     async def open_door(self, user: str, door: Door, levels: frozenset[int], share_names: bool) -> None:
         await self._store.open(user, door, levels, share_names)
@@ -253,7 +266,7 @@ class Levels:
         nickname, name = split(user)[0], owner.settings.real_name
         if name is not None and levels:
             return Card(nickname, name.fn, name.given, name.family, name.photo)
-        if name is not None and asker in owner.settings.wrote_to:
+        if name is not None and owner.may_be_answered_by(asker):
             return Card(name.fn)  # they are told it with every message
         return Card(nickname)
 
@@ -262,19 +275,22 @@ class Levels:
         began = self._clock.now()
 
         def can_be(owner: Settings) -> bool:
-            return bool(owner.open(Door.REAL_NAME)) or asker in owner.wrote_to
+            return bool(owner.open(Door.REAL_NAME))
 
         settings, owner = await asyncio.gather(self._store.settings(asker), self._gather(user, can_be))
-        answers = asker in owner.settings.wrote_to and not is_blocked(owner.blocks, asker)
-        if not answers and not self._visible(owner, asker, Door.REAL_NAME, None):
+        comes_in = bool(self._visible(owner, asker, Door.REAL_NAME, None))
+        if not comes_in and not owner.may_be_answered_by(asker):
             await self._record(owner, Look(began, asker, Door.REAL_NAME, None, False))
             await self._even(began)
             raise Refused
-        return Writer(settings.real_name)
+        return Writer(settings.real_name, answers=not comes_in)
 
-    async def wrote(self, writer: str, user: str) -> bool:
-        """The user got a message of the writer's under their real name, and may answer; whether it was the first one."""
-        return await self._store.wrote(writer, user)
+    async def wrote(self, writer: str, user: str, answers: bool) -> bool:
+        """The user got a message of the writer's under their real name, and may answer unless it is one; whether it was the first one."""
+        first = await self._store.wrote(writer, user, answers)
+        if first and not answers:
+            await self._store.record(user, Look(self._clock.now(), writer, Door.REAL_NAME, None, True))
+        return first
 
     async def has_written(self, writer: str, user: str) -> bool:
         """Whether the user ever got a message of the writer's under their real name."""
@@ -294,7 +310,8 @@ class Levels:
             await self._even(began)
             raise Refused
         _exists, blocks = await self._of_server(to)
-        return to not in self._unlisted and not is_blocked(blocks, asker) and not is_blocked(owner.blocks, to)
+        wanted = not is_blocked(blocks, asker) and not is_blocked(blocks, user) and not is_blocked(owner.blocks, to)
+        return wanted and to not in self._unlisted
 
     async def take_introduction(self, asker: str, to: str) -> float | None:
         """Take the day's one introduction of this pair; None: it is taken, else the instant from which on there is one again."""
@@ -353,14 +370,16 @@ class Levels:
             roster, scores = await asyncio.gather(self._server.roster(user), self._scores(user))
         except LookupError:  # deleted just now
             return Owner(user, False, {}, blocks, settings, {})
-        return Owner(user, exists, roster, blocks, settings, scores)
+        people = {contact: item for contact, item in roster.items() if owner_of(contact, self._jid) is None}
+        return Owner(user, exists, people, blocks, settings, scores)
 
     async def _of_server(self, user: str) -> tuple[bool, frozenset[str]]:
         """Whether the user exists, and whom they block: little to ask for. Of users of other servers nothing is known."""
         if not self.is_local(user):
             return False, frozenset()
         try:
-            return True, await self._server.blocks(user)
+            blocks = await self._server.blocks(user)
+            return True, blocks.union(filter(None, (owner_of(blocked, self._jid) for blocked in blocks)))
         except LookupError:
             return False, frozenset()
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    update,
 )
 
 from component.ledger.engine import Database
@@ -107,8 +108,9 @@ TALKS = Table(
     metadata,
     Column("writer", Text, primary_key=True),
     Column("reader", Text, primary_key=True),
+    Column("answered", Boolean, nullable=False),  # the writer was let in for that alone
 )
-"""Who wrote to whom under their real name; the reader may answer."""
+"""Who wrote to whom under their real name. The reader may answer, but not the answers."""
 INTRODUCTIONS = Table(
     "levels_introductions",
     metadata,
@@ -147,6 +149,8 @@ class Leveled:
 
     file: SharedFile
     level: int | None
+    number: int = field(default=0, compare=False)
+    """The store's own: it rises in the order in which files are shared."""
 
 
 @dataclass(frozen=True)
@@ -162,9 +166,15 @@ class Settings:
     """In the order in which they were shared."""
     wrote_to: frozenset[str] = frozenset()
     """To whom the user wrote under their real name."""
+    answered: frozenset[str] = frozenset()
+    """Those of them whom the user only answered."""
 
     def open(self, door: Door) -> frozenset[int]:
         return self.opened.get(door, NOTHING)
+
+    def may_answer(self, reader: str) -> bool:
+        """Whether the user wrote to this one, by an open door."""
+        return reader in self.wrote_to and reader not in self.answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,15 +262,17 @@ class Store:
 
         return await self._database.write(work)
 
-    async def wrote(self, writer: str, reader: str) -> bool:
-        """`writer` wrote to `reader` under their real name; whether for the first time."""
+    async def wrote(self, writer: str, reader: str, answered: bool) -> bool:
+        """`writer` wrote to `reader` under their real name, or only answered; whether for the first time."""
         mine = and_(TALKS.c.writer == writer, TALKS.c.reader == reader)
 
         def work(connection: Connection) -> bool:
-            if _count(connection, TALKS, mine):
-                return False
-            connection.execute(insert(TALKS), {"writer": writer, "reader": reader})
-            return True
+            only_answered = connection.scalar(select(TALKS.c.answered).where(mine))
+            if only_answered is None:
+                connection.execute(insert(TALKS), {"writer": writer, "reader": reader, "answered": answered})
+            elif only_answered and not answered:
+                connection.execute(update(TALKS).where(mine), {"answered": False})
+            return only_answered is None
 
         return await self._database.write(work)
 
@@ -326,6 +338,7 @@ def _count(connection: Connection, table: Table, where: Any) -> int:
 def _settings(connection: Connection, user: str) -> Settings:
     doors = connection.execute(select(DOORS).where(DOORS.c.owner == user)).all()
     real_name = connection.execute(select(REAL_NAMES).where(REAL_NAMES.c.owner == user)).first()
+    talks = connection.execute(select(TALKS).where(TALKS.c.writer == user)).all()
     return Settings(
         {
             row.contact: Labels(tuple(json.loads(row.labels)), row.level, row.pinned)
@@ -335,13 +348,14 @@ def _settings(connection: Connection, user: str) -> Settings:
         any(row.names for row in doors if row.door == Door.CONTACTS.value),
         None if real_name is None else RealName(real_name.fn, real_name.given, real_name.family, real_name.photo),
         tuple(_leveled(row) for row in connection.execute(select(FILES).where(FILES.c.owner == user).order_by(FILES.c.id))),
-        frozenset(connection.scalars(select(TALKS.c.reader).where(TALKS.c.writer == user))),
+        frozenset(row.reader for row in talks),
+        frozenset(row.reader for row in talks if row.answered),
     )
 
 
 def _leveled(row: Row[Any]) -> Leveled:
     hashes = tuple((algorithm, value) for algorithm, value in json.loads(row.hashes))
-    return Leveled(SharedFile(row.link, row.name, row.size, row.media_type, hashes), row.level)
+    return Leveled(SharedFile(row.link, row.name, row.size, row.media_type, hashes), row.level, row.id)
 
 
 def _json(value: object) -> str:

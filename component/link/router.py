@@ -92,7 +92,9 @@ class Router:
     def _message_or_presence(self, stanza: Element) -> None:
         kind = stanza.get("type", "available")
         if stanza.tag == _MESSAGE and kind not in _MESSAGE_TYPES:
-            kind = "normal"  # RFC 6121, 5.2.2
+            kind = "normal"  # RFC 6121, 5.2.2: also where a relay writes it on
+            if "type" in stanza.attrib:
+                stanza.set("type", kind)
         if kind == "groupchat":
             self._refuse(stanza, StanzaError("service-unavailable"))
         elif kind not in ("chat", "normal", *_SUBSCRIPTIONS):

@@ -113,6 +113,14 @@ def parse(local: str, is_virtual: Callable[[str], bool], is_community: Callable[
     return Face(owner) if owner and "@" in owner and _is_bare(owner) else None
 
 
+def owner_of(jid: str, domain: str) -> str | None:
+    """Whose face a bare JID is, at the component's `domain`; None: it is no face."""
+    local, _, host = jid.rpartition("@")
+    # Virtual users and communities have no @ in their names: what is theirs is no face whatever there are.
+    address = parse(local, lambda _name: False) if host == domain else None
+    return address.owner if isinstance(address, Face) else None
+
+
 def _unescaped(local: str) -> str | None:
     """What it stands for, if this is how that is escaped: nobody has two addresses."""
     text = unescape(local)

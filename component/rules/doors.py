@@ -33,17 +33,23 @@ def visible_of(opened: frozenset[int], level: int | None, asked: int | None) -> 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """How many contacts see a level that they did not see before, and how many lose one that they saw. One contact may do both."""
+    """How many contacts see something that they did not see before, and how many lose something that they saw. One contact may do both."""
 
     gain: int
     lose: int
 
 
-def effect(before: frozenset[int], after: frozenset[int], levels: Iterable[int]) -> Effect:
+def effect(door: Door, before: frozenset[int], after: frozenset[int], levels: Iterable[int]) -> Effect:
     """What it does to contacts of these levels when a door changes from `before` to `after`."""
     gain = lose = 0
     for level in levels:
-        old, new = visible(before, level), visible(after, level)
+        old, new = _behind(door, before, level), _behind(door, after, level)
         gain += bool(new - old)
         lose += bool(old - new)
     return Effect(gain, lose)
+
+
+def _behind(door: Door, opened: frozenset[int], level: int) -> frozenset[int]:
+    """What a contact of this level sees there, by level: there is but one real name, and whoever is let in sees it."""
+    seen = visible(opened, level)
+    return frozenset(LEVELS) if seen and door is Door.REAL_NAME else seen

@@ -99,8 +99,14 @@ def closeness(score: float, labels: Labels, scale: Scale, now: float) -> Closene
     if labels.level is not None and labels.level <= by_score:
         return Closeness(decided, score, (f"{named}: at least {labels.level}",), None)
     if by_score > len(thresholds):
-        return Closeness(decided, score, (f"score {score:.2f} is below {thresholds[-1]:g}",), None)
+        return Closeness(decided, score, (f"score {_below(score, thresholds[-1])} is below {thresholds[-1]:g}",), None)
     threshold = thresholds[by_score - 1]
     # All messages of a pair fade by the same factor, so that the score itself does.
     until = now + scale.half_life * math.log2(score / threshold)
     return Closeness(decided, score, (f"score {score:.2f} is at least {threshold:g}",), until)
+
+
+def _below(score: float, threshold: float) -> str:
+    """A score in as many digits as it takes to see that it is below the threshold: messages of just now weigh a little less than 1."""
+    texts = (f"{score:.{digits}f}" for digits in range(2, 16))
+    return next((text for text in texts if float(text) < threshold), repr(score))

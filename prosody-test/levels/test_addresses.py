@@ -2,7 +2,9 @@
 
 import pytest
 from rig import commands, levels, xml
+from rig.raw import RawClient
 from rig.server import COMPONENT, Contact, Host
+from rig.wait import eventually
 
 ALICE = "alice@localhost"
 # XEP-0106 on top of the server's own rules: what an account can be called, and how its face is.
@@ -126,6 +128,35 @@ async def test_a_face_can_stand_in_a_roster_and_shows_no_presence(around_alice):
     assert bob.saw(levels.face(ALICE)) == []
 
 
+async def test_a_face_in_a_roster_is_no_contact_and_blocked_it_blocks_whose_it_is(around_alice):
+    s = await around_alice("unlisted")
+    alice = s["alice"]
+    await commands.run(s["unlisted"], "listable", {"listable": False})
+    await levels.open_door(alice, "contacts", 5)
+    for name in ("unlisted", "level1", "level2"):
+        face = levels.face(f"{name}@localhost")
+        await alice.presence(type="subscribe", to=face)
+        await alice.until(
+            lambda face=face: [each for each in roster_pushes(alice) if (each.get("jid"), each.get("subscription")) == (face, "to")]
+        )
+    known = {"level5@localhost": (None, ["Level 5"])}
+    assert await levels.contacts(s["level1"], ALICE) == known
+    assert not [jid for jid, _ in (await commands.run(alice, "levels")).rows if jid.endswith(COMPONENT)]
+    await alice.block(levels.face("level2@localhost"))
+
+    async def is_refused() -> bool:
+        return xml.condition(await s["level2"].iq("get", levels.roster_query(), levels.face(ALICE))) == "forbidden"
+
+    await eventually(is_refused, what="the block list is known")
+    assert await levels.contacts(s["level1"], ALICE) == known
+
+
+def roster_pushes(client: RawClient) -> list[xml.Element]:
+    """The items of the roster pushes that a client got."""
+    queries = [each[0] for each in client.received if each.get("type") == "set" and xml.name(each) == "iq" and len(each)]
+    return [item for query in queries for item in xml.children(query, "item", xml.ROSTER)]
+
+
 async def test_forms_are_taken_as_clients_send_them(around_alice):
     s = await around_alice()
     alice = s["alice"]
@@ -179,7 +210,8 @@ async def test_a_contact_on_another_server_asks_talks_and_opts_out(federated, cl
     eve = await client(two, "eve@there.localhost/phone")
     assert xml.condition(await eve.iq("get", levels.roster_query(5), levels.face(ALICE))) == "forbidden"
     await commands.run(alice, "real-name", {"fn": "Alice Liddell"})
-    await commands.run(bob, "real-name", {"fn": "Bob the Builder"})
+    named = await commands.run(bob, "real-name", {"fn": "Bob the Builder"})
+    assert named.text == "Your real name is Bob the Builder. Those see it to whom you write at their faces."
     await levels.open_door(alice, "real-name", 5)
     await bob.message(levels.face(ALICE), "from afar")
     face = levels.face("bob@there.localhost")

@@ -5,6 +5,8 @@ from rig import commands, levels, xml
 
 ALICE = "alice@localhost"
 FACE = levels.face(ALICE)
+FILES = 1_000
+"""As many as one user can share (docs/levels.md, Bounds)."""
 LINK = "https://upload.example/x1/plan%20B.pdf"
 HASH = "2XarmwTlNxDAMkvymloX3S5+VbylNrJt/l5QyPa+YoU="
 OOB = f"<x xmlns='jabber:x:oob'><url>{LINK}</url></x>"
@@ -105,3 +107,39 @@ async def test_files_stay_when_rapport_starts_again(around_alice):
     before = await levels.files(s["level3"], ALICE)
     await s.rapport.restart()
     assert await levels.files(s["level3"], ALICE) == before
+
+
+@pytest.mark.parametrize("storage", ["sqlite", "postgresql"])
+async def test_a_file_is_shared_whatever_its_link_hides(around_alice, storage, request):
+    s = await around_alice(storage=None if storage == "sqlite" else request.getfixturevalue("postgres").database())
+    await levels.open_door(s["alice"], "files", 5)
+    link = "https://upload.example/plan%00%0A%02.pdf"
+    await commands.run(s["alice"], "share", {"link": link})
+    assert await levels.files(s["level1"], ALICE) == [{"name": "plan\ufffd \ufffd.pdf", "link": link}]
+
+
+async def test_more_files_than_fit_one_answer_come_by_pages(around_alice):
+    s = await around_alice()
+    await levels.open_door(s["alice"], "files", 5)
+    links = [f"https://upload.example/{'x' * 100}/{number:04}?a=1&b=2" for number in range(FILES)]
+    for start in range(0, FILES, 200):
+        await shared_by_message(s["alice"], "".join(SFS.replace(LINK, xml.escape(link)) for link in links[start : start + 200]))
+    bob = s["level1"]
+
+    async def page(rest: str) -> tuple[list[str], xml.Element]:
+        answer = await bob.iq("get", levels.files_query(5, rest), FACE)
+        assert answer.get("type") == "result", xml.dump(answer)
+        assert len(xml.dump(answer).encode()) < 256 * 1024
+        told = xml.child(answer[0], "set", levels.RSM)
+        assert told is not None
+        assert xml.text(told, "count") == str(FILES)
+        return [levels.shared(each)["link"] for each in xml.children(answer[0], "file-sharing", levels.SFS)], told
+
+    found, told = await page("")
+    while len(found) < FILES:
+        some, told = await page(f"<max>2147483647</max><after>{xml.text(told, 'last')}</after>")
+        assert some
+        found += some
+    assert found == links
+    assert (await page("<before/><max>2</max>"))[0] == links[-2:]
+    assert (await page("<max>0</max>"))[0] == []

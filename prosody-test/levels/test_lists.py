@@ -216,6 +216,13 @@ async def test_opening_says_before_it_saves_how_many_contacts_gain_and_lose(arou
     assert xml.condition(await s["level4"].iq("get", levels.roster_query(), levels.face(ALICE))) == "forbidden"
 
 
+async def test_a_real_name_is_gained_and_lost_once_however_many_levels_are_open(around_alice):
+    s = await around_alice()
+    assert "3 contacts gain by it, 0 lose" in await levels.open_door(s["alice"], "real-name", 3)
+    assert "2 contacts gain by it, 0 lose" in await levels.open_door(s["alice"], "real-name", 3, 5)
+    assert "0 contacts gain by it, 2 lose" in await levels.open_door(s["alice"], "real-name", 1, 3)
+
+
 async def test_a_door_is_opened_and_closed_by_chat(around_alice):
     s = await around_alice()
     alice = s["alice"]

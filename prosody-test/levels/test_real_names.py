@@ -2,6 +2,7 @@
 
 import pytest
 from rig import commands, levels, xml
+from rig.wait import eventually
 
 ALICE, LEVEL2 = "alice@localhost", "level2@localhost"
 FACE = levels.face(ALICE)
@@ -47,13 +48,25 @@ async def test_a_real_name_is_not_in_the_vcard_that_the_server_shows(around_alic
     assert "Liddell" not in xml.dump(answer)
 
 
-async def test_an_empty_name_removes_the_real_name(around_alice):
+@pytest.mark.parametrize("rest", [{}, {"given": "Alice", "family": "Liddell", "photo": PHOTO}], ids=["", "the rest stays in the form"])
+async def test_an_empty_name_removes_the_real_name(around_alice, rest):
     s = await around_alice()
-    await names(s, alice="Alice Liddell")
+    await commands.run(s["alice"], "real-name", {"fn": "Alice Liddell", **rest})
     await levels.open_door(s["alice"], "real-name", 5)
     assert "Alice Liddell" in await card(s["level1"], ALICE)
-    await commands.run(s["alice"], "real-name", {})
+    await commands.run(s["alice"], "real-name", {"fn": "", **rest})
     assert await card(s["level1"], ALICE) == ["alice"]
+    shown = (await commands.execute(s["alice"], "real-name")).values
+    assert [shown[name] for name in ("fn", "given", "family", "photo")] == [[]] * 4
+
+
+async def test_an_empty_name_by_chat_removes_all_of_the_real_name(around_alice):
+    s = await around_alice()
+    await commands.say(s["alice"], f"real-name Alice Liddell given=Alice family=Liddell photo={PHOTO}")
+    assert await commands.say(s["alice"], "real-name fn=''") == "You have no real name here now."
+    assert await commands.say(s["alice"], "real-name given=Alice family=Liddell") == (
+        "Your real name is Alice Liddell. Those see it for whom you open real-name."
+    ), "who has no name yet may give its parts alone"
 
 
 async def test_both_talk_under_their_real_names(around_alice):
@@ -75,6 +88,25 @@ async def test_both_talk_under_their_real_names(around_alice):
     assert await card(alice, LEVEL2) == ["Tom Sawyer"]
 
 
+async def test_the_access_log_says_who_came_to_talk_and_who_was_refused(around_alice):
+    s = await around_alice()
+    await names(s, alice="Alice Liddell", level2="Tom Sawyer", level4="Becky Thatcher")
+    await levels.open_door(s["alice"], "real-name", 3)
+    alice, tom, becky = s["alice"], s["level2"], s["level4"]
+    for text in ("Good day", "Are you there?"):
+        await tom.message(FACE, text)
+        await alice.until(lambda text=text: text in alice.bodies(levels.face(LEVEL2)))
+    await alice.message(levels.face(LEVEL2), "I am")
+    await tom.until(lambda: tom.bodies(FACE))
+    await becky.message(FACE, "Good day")
+    await becky.expect(lambda each: xml.condition(each) == "forbidden")
+    assert [look for _when, look in (await commands.run(alice, "access-log")).rows] == [
+        "level4@localhost, real-name, all levels, refused",
+        "level2@localhost, real-name, all levels, granted",
+    ]
+    assert (await commands.run(tom, "access-log")).rows == []
+
+
 async def test_receipts_markers_and_chat_states_pass_both_ways(around_alice):
     s = await around_alice()
     await names(s, alice="Alice Liddell", level2="Tom Sawyer")
@@ -86,6 +118,25 @@ async def test_receipts_markers_and_chat_states_pass_both_ways(around_alice):
     await s["alice"].displayed(levels.face(LEVEL2), sent)
     marker = await s["level2"].expect(lambda each: xml.child(each, "displayed") is not None)
     assert (marker.get("from"), xml.child(marker, "displayed").get("id")) == (FACE, sent)
+
+
+@pytest.mark.parametrize(("sent", "arrives"), [("type='chat'", "chat"), ("type='normal'", "normal"), ("", None), ("type='odd'", "normal")])
+async def test_a_message_keeps_its_type_and_one_that_nobody_knows_is_normal(around_alice, sent, arrives):
+    s = await around_alice()
+    await names(s, level2="Tom Sawyer")
+    await levels.open_door(s["alice"], "real-name", 3)
+    await s["level2"].send(f"<message to='{FACE}' {sent}><body>Good day</body></message>")
+    got = await s["alice"].expect(lambda each: xml.body(each) == "Good day")
+    assert got.get("type") == arrives
+
+
+async def test_a_message_keeps_its_language(around_alice):
+    s = await around_alice()
+    await names(s, level2="Tom Sawyer")
+    await levels.open_door(s["alice"], "real-name", 3)
+    await s["level2"].send(f"<message to='{FACE}' type='chat' xml:lang='de'><body>Guten Tag</body></message>")
+    got = await s["alice"].expect(lambda each: xml.body(each) == "Guten Tag")
+    assert got.get("{http://www.w3.org/XML/1998/namespace}lang") == "de"
 
 
 async def test_who_may_not_gets_forbidden_and_the_owner_gets_nothing(around_alice):
@@ -123,16 +174,39 @@ async def test_only_who_was_written_to_may_answer(around_alice):
     assert xml.condition(error) == "forbidden"
 
 
-async def test_a_door_that_closes_closes_the_chat(around_alice):
+@pytest.mark.parametrize("answered", [False, True], ids=["", "after an answer"])
+async def test_a_door_that_closes_closes_the_chat(around_alice, answered):
     s = await around_alice()
     await names(s, alice="Alice Liddell", level2="Tom Sawyer")
     await levels.open_door(s["alice"], "real-name", 3)
-    await s["level2"].message(FACE, "Good day")
-    await s["alice"].until(lambda: s["alice"].bodies(levels.face(LEVEL2)) == ["Good day"])
-    await levels.open_door(s["alice"], "real-name")
-    await s["level2"].message(FACE, "And again")
-    error = await s["level2"].expect(lambda each: xml.sender(each) == FACE)
+    alice, tom = s["alice"], s["level2"]
+    await tom.message(FACE, "Good day")
+    await alice.until(lambda: alice.bodies(levels.face(LEVEL2)) == ["Good day"])
+    if answered:
+        await alice.message(levels.face(LEVEL2), "Good day, Tom")
+        await tom.until(lambda: tom.bodies(FACE) == ["Good day, Tom"])
+    await levels.open_door(alice, "real-name")
+    await tom.message(FACE, "And again")
+    error = await tom.expect(lambda each: each.get("type") == "error" and xml.sender(each) == FACE)
     assert xml.condition(error) == "forbidden"
+    assert await card(tom, ALICE) == ["alice"]
+    await alice.message(levels.face(LEVEL2), "I may still answer")
+    await tom.until(lambda: "I may still answer" in tom.bodies(FACE))
+
+
+async def test_whom_the_owner_blocks_is_no_longer_told_the_name_that_they_wrote_under(around_alice):
+    s = await around_alice()
+    await names(s, alice="Alice Liddell", level2="Tom Sawyer")
+    await levels.open_door(s["level2"], "real-name", 5)
+    await s["alice"].message(levels.face(LEVEL2), "Good day")
+    await s["level2"].until(lambda: s["level2"].bodies(FACE))
+    assert await card(s["level2"], ALICE) == ["Alice Liddell"]
+    await s["alice"].block(LEVEL2)
+
+    async def is_hidden() -> bool:
+        return await card(s["level2"], ALICE) == ["alice"]
+
+    await eventually(is_hidden, what="the block list is known")
 
 
 async def test_nothing_of_a_chat_is_lost_or_doubled_when_rapport_is_killed(around_alice):
@@ -195,6 +269,14 @@ async def test_an_introduction_to_somebody_who_cannot_be_seen_is_refused(introdu
     for asker, to in (("level2", "level1@localhost"), ("level4", "level3@localhost"), ("level2", "stranger@localhost")):
         with pytest.raises(commands.CommandError, match="forbidden"):
             await introduce(s[asker], to)
+
+
+async def test_nobody_is_introduced_through_themselves(introducing):
+    s = await introducing()
+    form = await commands.execute(s["alice"], "introduce")
+    again = await commands.submit(s["alice"], form, {"owner": ALICE, "to": "level3@localhost", "text": "hello"})
+    assert (again.status, again.notes) == ("executing", [("error", "Through whom (owner): that is you")])
+    assert (await commands.run(s["alice"], "access-log")).rows == []
 
 
 async def test_one_introduction_a_day_to_the_same_person(introducing):

@@ -48,11 +48,16 @@ def roster_query(n: int | None = None, label: str | None = None, page: str = "")
     """`page`: what stands in the XEP-0059 set, as XML."""
     attributes = (f" n='{n}'" if n is not None else "") + (f" label={xml.quoteattr(label)}" if label is not None else "")
     level = f"<level xmlns='{LEVELS}'{attributes}/>" if attributes else ""
-    return f"<query xmlns='{xml.ROSTER}'>{level}{f'<set xmlns={xml.quoteattr(RSM)}>{page}</set>' if page else ''}</query>"
+    return f"<query xmlns='{xml.ROSTER}'>{level}{_set(page)}</query>"
 
 
-def files_query(n: int | None = None) -> str:
-    return f"<files xmlns='{FILES}'" + (f" n='{n}'" if n is not None else "") + "/>"
+def files_query(n: int | None = None, page: str = "") -> str:
+    """`page`: as for `roster_query`."""
+    return f"<files xmlns='{FILES}'" + (f" n='{n}'" if n is not None else "") + f">{_set(page)}</files>"
+
+
+def _set(page: str) -> str:
+    return f"<set xmlns='{RSM}'>{page}</set>" if page else ""
 
 
 async def contacts(client: RawClient, owner: str, n: int | None = None, label: str | None = None) -> dict[str, "Listed"]:

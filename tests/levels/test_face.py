@@ -29,7 +29,7 @@ class World:
     def __init__(self, database: Database, ledger: Ledger) -> None:
         self.server = FakeServer(rosters={ALICE: {BOB: item(BOB)}, BOB: {ALICE: item(ALICE)}})
         self.store = Store(database)
-        self.levels = Levels(self.server, ledger, self.store, FakeClock(), Scale(), ["example.org"])
+        self.levels = Levels("rapport.example.org", self.server, ledger, self.store, FakeClock(), Scale(), ["example.org"])
         self.delivery = Delivery(self.server, link_within=0.2)
         self.faces = Faces("rapport.example.org", self.server, self.levels, self.delivery)
 
@@ -115,7 +115,7 @@ async def test_a_message_is_returned_if_the_server_is_there_and_the_link_does_no
             return False
 
     server = WithoutModule()
-    levels = Levels(server, None, world.store, FakeClock(), Scale(), ["example.org"])  # type: ignore[arg-type]  # asked for nothing
+    levels = Levels("rapport.example.org", server, None, world.store, FakeClock(), Scale(), ["example.org"])  # type: ignore[arg-type]  # asked for nothing
     with pytest.raises(LinkDown):
         await Faces("rapport.example.org", server, levels, Delivery(server, link_within=0.05)).message(Face(ALICE), queued())
 

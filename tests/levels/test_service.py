@@ -10,7 +10,7 @@ import pytest
 from component.commands.model import Refused
 from component.ledger.engine import Database
 from component.ledger.facts import Ledger
-from component.levels.service import STEP, Levels
+from component.levels.service import STEP, Levels, Writer
 from component.levels.store import RealName, Store
 from component.ports import LinkDown
 from component.rules.doors import Door, Effect
@@ -35,7 +35,7 @@ class World:
         self.levels = self.build()
 
     def build(self, **scale: Any) -> Levels:
-        return Levels(self.server, self.ledger, self.store, self.clock, Scale(**scale), ["example.org"])
+        return Levels("rapport.example.org", self.server, self.ledger, self.store, self.clock, Scale(**scale), ["example.org"])
 
     async def messages(self, sender: str, recipient: str, count: int, age: float = 0.0) -> None:
         for number in range(count):
@@ -118,7 +118,7 @@ class Counted:
     def __init__(self, world: World) -> None:
         self.asked: list[str] = []
         self._world = world
-        self.levels = Levels(self, self, self, world.clock, Scale(), ["example.org"])  # type: ignore[arg-type]
+        self.levels = Levels("rapport.example.org", self, self, self, world.clock, Scale(), ["example.org"])  # type: ignore[arg-type]
 
     async def roster(self, user: str) -> object:
         self.asked.append("roster")
@@ -273,10 +273,47 @@ async def test_a_card_shows_the_name_only_to_those_for_whom_the_door_is_open(wor
 
 
 async def test_who_is_blocked_may_not_even_answer(world: World) -> None:
-    await world.levels.wrote(ALICE, BOB)
-    assert (await world.levels.writer(BOB, ALICE)).name is None
+    await world.levels.set_real_name(ALICE, RealName("Alice Liddell"))
+    await world.levels.wrote(ALICE, BOB, answers=False)
+    assert (await world.levels.writer(BOB, ALICE)) == Writer(None, answers=True)
+    assert (await world.ends(world.levels.card(BOB, ALICE)))[0] == Card("Alice Liddell")
     world.server.blocked[ALICE] = {BOB}
     outcome, _took = await world.ends(world.levels.writer(BOB, ALICE))
+    assert isinstance(outcome, Refused)
+    assert (await world.ends(world.levels.card(BOB, ALICE)))[0] == Card("alice")
+
+
+async def test_an_answer_is_no_leave_to_write_once_the_door_is_closed(world: World) -> None:
+    await world.store.open(ALICE, Door.REAL_NAME, frozenset({5}), share_names=False)
+    assert not (await world.levels.writer(BOB, ALICE)).answers
+    await world.levels.wrote(BOB, ALICE, answers=False)
+    world.server.rosters[BOB] = {}
+    assert (await world.levels.writer(ALICE, BOB)).answers
+    await world.levels.wrote(ALICE, BOB, answers=True)
+    await world.store.open(ALICE, Door.REAL_NAME, frozenset(), share_names=False)
+    outcome, _took = await world.ends(world.levels.writer(BOB, ALICE))
+    assert isinstance(outcome, Refused)
+    await world.levels.wrote(ALICE, BOB, answers=False)
+    assert (await world.levels.writer(BOB, ALICE)).answers, "she wrote by his door since"
+
+
+CAROL_FACE = "carol\\40example.org@rapport.example.org"
+
+
+async def test_a_face_is_no_contact_of_its_own(world: World) -> None:
+    world.server.rosters[ALICE][CAROL_FACE] = item(CAROL_FACE, "to")
+    await world.store.open(ALICE, Door.CONTACTS, frozenset({5}), share_names=False)
+    await world.levels.set_listable(CAROL, listable=False)
+    assert {contact.jid for contact in await world.levels.contacts(ALICE)} == {BOB, CAROL}
+    assert not await world.levels.is_contact(ALICE, CAROL_FACE)
+    assert await world.levels.contacts_of(BOB, ALICE, None, None) == []
+    assert await world.levels.effect(ALICE, Door.FILES, frozenset({5})) == Effect(2, 0)
+
+
+async def test_who_blocks_a_face_blocks_its_owner(world: World) -> None:
+    await world.store.open(ALICE, Door.CONTACTS, frozenset({5}), share_names=False)
+    world.server.blocked[ALICE] = {CAROL_FACE}
+    outcome, _took = await world.ends(world.levels.contacts_of(CAROL, ALICE, None, None))
     assert isinstance(outcome, Refused)
 
 
@@ -285,6 +322,7 @@ def introduction_cases() -> Sequence[tuple[str, Callable[[World], object], bool 
         ("a contact at a level that the asker sees", lambda world: None, True),
         ("who opted out", lambda world: world.levels.set_listable(CAROL, False), False),
         ("who blocks the asker", lambda world: world.server.blocked.update({CAROL: {BOB}}), False),
+        ("who blocks the owner", lambda world: world.server.blocked.update({CAROL: {ALICE}}), False),
         ("whom the owner blocks", lambda world: world.server.blocked.update({ALICE: {CAROL}}), False),
         ("who is no contact", lambda world: world.server.rosters[ALICE].pop(CAROL), Refused),
         ("the asker is blocked", lambda world: world.server.blocked.update({ALICE: {BOB}}), Refused),

@@ -49,7 +49,7 @@ async def test_what_was_set_is_what_is_read(store: Store) -> None:
     await store.set_real_name(ALICE, "example.org", True, RealName("Alice Liddell", "Alice", "Liddell", LINK))
     await store.share(ALICE, Leveled(full, 3))
     await store.share(ALICE, Leveled(other, None))
-    assert await store.wrote(ALICE, EVE)
+    assert await store.wrote(ALICE, EVE, answered=False)
     assert await store.settings(ALICE) == Settings(
         {BOB: labels},
         {Door.CONTACTS: frozenset({1, 3, 5}), Door.FILES: frozenset()},
@@ -109,7 +109,12 @@ async def _fill(store: Store, jid: str, room: int) -> None:
 
 
 async def test_the_first_message_under_a_real_name_is_told_from_the_others(store: Store) -> None:
-    assert [await store.wrote(ALICE, BOB), await store.wrote(ALICE, BOB), await store.wrote(BOB, ALICE)] == [True, False, True]
+    talk = [(ALICE, BOB, False), (ALICE, BOB, False), (BOB, ALICE, True), (BOB, ALICE, True), (ALICE, BOB, True)]
+    assert [await store.wrote(*message) for message in talk] == [True, False, True, False, False]
+    assert (await store.settings(ALICE)).may_answer(BOB)
+    assert not (await store.settings(BOB)).may_answer(ALICE)
+    assert not await store.wrote(BOB, ALICE, answered=False)
+    assert (await store.settings(BOB)).may_answer(ALICE)
 
 
 async def test_one_introduction_of_a_pair_in_a_day(store: Store) -> None:

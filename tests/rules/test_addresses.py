@@ -17,6 +17,7 @@ from component.rules.addresses import (
     escape,
     face,
     member,
+    owner_of,
     parse,
     unescape,
 )
@@ -146,6 +147,22 @@ def test_every_member_of_a_community_has_an_address(uid: str) -> None:
 )
 def test_an_address_stands_for_one_thing_or_nobody(local: str, address: Address | None) -> None:
     assert parse(local, is_virtual, is_community) == address
+
+
+@pytest.mark.parametrize(
+    ("jid", "owner"),
+    [
+        ("alice\\40example.org@rapport.example.org", "alice@example.org"),
+        ("alice\\40example.org@elsewhere.example", None),
+        ("alice@example.org", None),
+        ("shop@rapport.example.org", None),
+        ("alice\\40example.org%shop@rapport.example.org", None),
+        ("joe\\40home%movies@rapport.example.org", None),
+        ("rapport.example.org", None),
+    ],
+)
+def test_a_face_tells_whose_it_is(jid: str, owner: str | None) -> None:
+    assert owner_of(jid, "rapport.example.org") == owner
 
 
 @given(st.text())

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from component.rules.doors import LEVELS, Effect, effect, visible, visible_of
+from component.rules.doors import LEVELS, Door, Effect, effect, visible, visible_of
 
 levels = st.sampled_from(LEVELS)
 opened = st.frozensets(levels)
@@ -46,10 +46,25 @@ def test_a_closer_contact_sees_all_that_a_less_close_one_sees(opened: frozenset[
     ],
 )
 def test_opening_counts_who_gains_and_who_loses(before: set[int], after: set[int], contacts: list[int], expected: Effect) -> None:
-    assert effect(frozenset(before), frozenset(after), contacts) == expected
+    for door in (Door.CONTACTS, Door.FILES):
+        assert effect(door, frozenset(before), frozenset(after), contacts) == expected
 
 
-@given(opened, opened, st.lists(levels))
-def test_undoing_a_change_turns_gain_into_loss(before: frozenset[int], after: frozenset[int], contacts: list[int]) -> None:
-    there, back = effect(before, after, contacts), effect(after, before, contacts)
+@pytest.mark.parametrize(
+    ("before", "after", "contacts", "expected"),
+    [
+        (set(), {3}, [1, 2, 3, 4, 5], Effect(3, 0)),
+        ({3}, {3, 5}, [1, 2, 3, 4, 5], Effect(2, 0)),
+        ({3}, {5}, [1, 2, 3, 4, 5], Effect(2, 0)),
+        ({5}, {1, 3}, [1, 2, 3, 4, 5], Effect(0, 2)),
+        ({3}, set(), [1, 4], Effect(0, 1)),
+    ],
+)
+def test_there_is_but_one_real_name_to_gain_or_to_lose(before: set[int], after: set[int], contacts: list[int], expected: Effect) -> None:
+    assert effect(Door.REAL_NAME, frozenset(before), frozenset(after), contacts) == expected
+
+
+@given(st.sampled_from(Door), opened, opened, st.lists(levels))
+def test_undoing_a_change_turns_gain_into_loss(door: Door, before: frozenset[int], after: frozenset[int], contacts: list[int]) -> None:
+    there, back = effect(door, before, after, contacts), effect(door, after, before, contacts)
     assert (there.gain, there.lose) == (back.lose, back.gain)

@@ -104,6 +104,20 @@ def test_the_explained_level_is_the_level(score: float, labels: Labels) -> None:
     assert closeness(score, labels, SCALE, NOW).level == level(score, labels, THRESHOLDS)
 
 
+@pytest.mark.parametrize(
+    ("score", "because"),
+    [
+        (0.0, "score 0.00 is below 1"),
+        (0.996, "score 0.996 is below 1"),
+        (0.9999997, "score 0.9999997 is below 1"),
+        (1 - 2**-53, "score 0.9999999999999999 is below 1"),
+        (1.0, "score 1.00 is at least 1"),
+    ],
+)
+def test_a_score_that_is_below_a_threshold_is_shown_below_it(score: float, because: str) -> None:
+    assert closeness(score, NO_LABELS, SCALE, NOW).because == (because,)
+
+
 @given(st.lists(ages, max_size=40), labels, st.floats(0.0, 1.0))
 def test_a_level_stays_until_the_instant_that_is_named_and_falls_then(history: list[float], labels: Labels, part: float) -> None:
     sums = totals([NOW - age for age in history], HALF_LIFE).items()

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from xml.etree.ElementTree import Element, fromstring
 
 import pytest
@@ -59,6 +60,26 @@ def test_what_is_no_link_of_the_web_is_refused(text: str) -> None:
 
 def test_a_file_without_a_name_is_called_like_its_host() -> None:
     assert name_of("https://example.org/") == "example.org"
+
+
+@pytest.mark.parametrize(
+    ("last", "name"),
+    [
+        ("plan%20B.pdf", "plan B.pdf"),
+        ("plan%00%02.pdf", "plan\ufffd\ufffd.pdf"),
+        ("%0Atwo%0D%0Alines%09.pdf", "two lines .pdf"),
+        ("%ED%A0%80%EF%BF%BE", "\ufffd\ufffd\ufffd\ufffd"),
+        ("..%2F..%2Fetc%2Fpasswd", "passwd"),
+        ("%20", "example.org"),
+    ],
+)
+def test_a_file_that_has_no_name_of_its_own_is_called_in_one_line_of_clean_text(last: str, name: str) -> None:
+    assert name_of(f"https://example.org/{last}") == name
+
+
+def test_a_name_of_several_lines_is_one_line() -> None:
+    described = shared_files_of(file_sharing(replace(FULL, name="dir/a\n b")))
+    assert [file.name for file in described] == ["a b"]
 
 
 def test_a_listed_file_reads_as_the_same_file() -> None:

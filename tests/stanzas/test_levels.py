@@ -32,6 +32,8 @@ def level(attributes: str) -> str:
         (level("label='colleague'"), ContactsQuery(None, "colleague")),
         (level(""), ContactsQuery()),
         (f"<set xmlns='{RSM}'><max>10</max></set>", ContactsQuery(page=PageRequest(10))),
+        # XEP-0059, 8: an unsignedInt.
+        (f"<set xmlns='{RSM}'><max>4294967295</max></set>", ContactsQuery(page=PageRequest(4294967295))),
     ],
 )
 def test_a_query_asks_for_a_level_a_label_and_a_page(inner: str, expected: ContactsQuery) -> None:
