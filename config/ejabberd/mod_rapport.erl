@@ -56,9 +56,13 @@
 -record(rapport_gate, {us              :: {binary() | '$1', binary()},
                        since           :: integer() | '_'}).
 
-%% Mnesia, on disc: the ids of `once' when the server stopped, the oldest first.
--record(rapport_once, {component        :: binary(),
-                       ids              :: [binary()]}).
+%% Mnesia, on disc: what the link was when the server stopped; epoch: undefined when that has been taken up.
+-record(rapport_link, {component        :: binary(),
+                       ids              :: [binary()],              %% of `once', the oldest first
+                       epoch            :: binary() | undefined,
+                       counter = 0      :: non_neg_integer(),
+                       dropped = 0      :: non_neg_integer(),
+                       queue = []       :: [{pos_integer(), notice | own, fxml:xmlel()}]}).
 
 %% ets rapport_session: the sessions that are available; written by the session's own process.
 -record(session, {key              :: session_key(),
@@ -205,8 +209,8 @@ init([Host, Opts]) ->
     process_flag(trap_exit, true),
     ejabberd_mnesia:create(?MODULE, rapport_gate,
                            [{disc_copies, [node()]}, {attributes, record_info(fields, rapport_gate)}]),
-    ejabberd_mnesia:create(?MODULE, rapport_once,
-                           [{disc_copies, [node()]}, {attributes, record_info(fields, rapport_once)}]),
+    ejabberd_mnesia:create(?MODULE, rapport_link,
+                           [{disc_copies, [node()]}, {attributes, record_info(fields, rapport_link)}]),
     Component = gen_mod:get_opt(component, Opts),
     ets:new(rapport, [named_table, public, {read_concurrency, true}]),
     ets:new(rapport_session, [named_table, public, ordered_set, {keypos, #session.key}, {read_concurrency, true}]),
@@ -304,14 +308,17 @@ handle_info(Info, State) ->
     ?WARNING_MSG("Unexpected info: ~p", [Info]),
     {noreply, State}.
 
-%% Across a hot reload the counter goes on, so that the component's acknowledgements stay true. A restart of the server
-%% must not forget the ids of `once' either: what the component has no confirmation of it sends again.
+%% Across a hot reload the counter goes on, so that the component's acknowledgements stay true; across an orderly restart of
+%% the server too, for senders believe delivered what waits. And what the component has no confirmation of it sends again:
+%% the ids of `once' must not be forgotten either.
 terminate(_Reason, #server{component = Component} = State) ->
     ejabberd_router:unregister_route(Component),
     [ejabberd_hooks:delete(Hook, ?MODULE, Function, Priority) || {Hook, Function, Priority} <- global_hooks()],
     Tables = [{Table, ets:tab2list(Table)} || Table <- [rapport_session, rapport_shown, rapport_memory]],
     persistent_term:put(?KEPT, {State, Tables}),
-    mnesia:dirty_write(#rapport_once{component = Component, ids = remembered(once)}).
+    Waiting = [{N, Kind, xmpp:encode(Pkt)} || {N, Kind, Pkt} <- queue:to_list(State#server.queue), is_integer(N)],
+    mnesia:dirty_write(#rapport_link{component = Component, ids = remembered(once), epoch = State#server.epoch,
+                                     counter = State#server.counter, dropped = State#server.dropped, queue = Waiting}).
 
 code_change(_OldVsn, State, _Extra) ->
     {ok, State}.
@@ -319,15 +326,27 @@ code_change(_OldVsn, State, _Extra) ->
 restore(Component, New) ->
     Kept = persistent_term:get(?KEPT, none),
     persistent_term:erase(?KEPT),
-    case Kept of
-        {#server{component = Component} = Old, Tables} ->
+    Stopped = mnesia:dirty_read(rapport_link, Component),
+    %% A crash loses the count: what comes after it is counted anew. So no crash may bring an older one back.
+    [mnesia:dirty_write(#rapport_link{component = Component, ids = Ids}) || #rapport_link{ids = Ids} <- Stopped],
+    mnesia:sync_log(),
+    case {Kept, Stopped} of
+        {{#server{component = Component} = Old, Tables}, _} ->
             [ets:insert(Table, Rows) || {Table, Rows} <- Tables],
             New#server{epoch = Old#server.epoch, counter = Old#server.counter, dropped = Old#server.dropped,
-                      queue = Old#server.queue, size = Old#server.size};
+                       queue = Old#server.queue, size = Old#server.size};
+        {_, [#rapport_link{ids = Ids} = Link]} ->
+            [remember(once, Id) || Id <- Ids],
+            restart(Link, New);
         _ ->
-            [remember(once, Id) || #rapport_once{ids = Ids} <- mnesia:dirty_read(rapport_once, Component), Id <- Ids],
             New
     end.
+
+restart(#rapport_link{epoch = undefined}, New) ->
+    New;
+restart(#rapport_link{epoch = Epoch, counter = Counter, dropped = Dropped, queue = Waiting}, New) ->
+    Queue = [{N, Kind, xmpp:decode(El, ?NS_CLIENT, [ignore_els])} || {N, Kind, El} <- Waiting],
+    New#server{epoch = Epoch, counter = Counter, dropped = Dropped, queue = queue:from_list(Queue), size = length(Queue)}.
 
 add_host(Host, #server{hosts = Hosts} = State) when is_map_key(Host, Hosts) ->
     State;

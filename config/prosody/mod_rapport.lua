@@ -348,16 +348,29 @@ local function drop_repeated(event)
 	link.once_ids:set(id, true);
 end
 
--- A restart of the server must not forget them: what the component has no confirmation of it sends again
-local function write_once_ids()
-	local ids = {};
+-- A restart of the server must not forget them: what the component has no confirmation of it sends again.
+-- Nor what waits for the component: its senders believe it delivered.
+local function write_link()
+	local ids, queue = {}, {};
 	for id in link.once_ids:items() do table.insert(ids, 1, id); end -- oldest first
-	module:open_store("rapport_once"):set(nil, { ids = ids });
+	for _, item in link.queue:items() do
+		if item.n then table.insert(queue, { n = item.n, xml = item.xml, is_own = item.stanza and true }); end
+	end
+	module:open_store("rapport_link"):set(nil, { epoch = link.epoch, n = link.n, dropped = link.dropped, ids = ids, queue = queue });
 end
 
-local function read_once_ids()
-	local saved = module:open_store("rapport_once"):get(nil);
-	for _, id in ipairs(saved and saved.ids or {}) do link.once_ids:set(id, true); end
+local function read_link()
+	local store = module:open_store("rapport_link");
+	local saved = store:get(nil);
+	if not saved then return; end
+	for _, id in ipairs(saved.ids) do link.once_ids:set(id, true); end
+	if not saved.epoch then return; end
+	link.epoch, link.n, link.dropped = saved.epoch, saved.n, saved.dropped;
+	link.queue = new_queue(math.max(buffer, #saved.queue));
+	for _, item in ipairs(saved.queue) do
+		link.queue:push({ n = item.n, xml = item.xml, stanza = item.is_own and parse_xml(item.xml) or nil });
+	end
+	store:set(nil, { ids = saved.ids }); -- a crash loses the count: what comes after it is counted anew
 end
 
 -- mod_component fires no event for what the component sends: the recipient's host does
@@ -404,7 +417,7 @@ local function load_on_component()
 	module:hook("component-authenticated", on_connected);
 	module:hook("component-disconnected", on_disconnected);
 	module:hook_global("host-activated", watch_recipients);
-	module:hook_global("server-cleanup", write_once_ids);
+	module:hook_global("server-cleanup", write_link);
 	read_settings();
 	for host, host_session in pairs(hosts) do
 		watch_recipients(host);
@@ -1321,7 +1334,7 @@ end
 
 -- Told apart from a reload, which keeps what it knows
 local function start_on_component()
-	read_once_ids();
+	read_link();
 	local mod_component = hosts[module.host].modules.component;
 	link.stream = mod_component and mod_component.session or nil;
 	watch_grace();

@@ -232,6 +232,54 @@ async def test_an_orderly_restart_forgets_no_once_id(server, client, linked):
     assert bob.bodies(f"shop@{rapport.domain}") == ["hi"]
 
 
+async def test_an_orderly_restart_forgets_nothing_that_waits(server, client, linked, component):
+    rapport = await linked(server)
+    epoch = (await rapport.hello()).get("epoch")
+    bob = await client(server, "bob@localhost/phone")
+    await write(bob, rapport.domain, "one", "two")
+    await rapport.expect(lambda stanza: xml.body(stanza) == "two")
+    await rapport.ack(1)
+    await rapport.settled()
+    await rapport.cut()
+    await write(bob, rapport.domain, "three")
+    await bob.message("alice@localhost", "four")
+    await bob.ping()
+    for _ in range(2):
+        await server.restart()
+
+    again = await component(server)
+    assert (await again.hello(epoch=epoch, h=1)).get("epoch") == epoch
+    tap = await again.expect_notice("tap")
+    assert [(handed(each), xml.body(each)) for each in again.received if xml.body(each)] == [(2, "two"), (3, "three")]
+    assert tap.get("n") == "4"
+    bob = await client(server, "bob@localhost/phone")
+    await write(bob, rapport.domain, "five")
+    assert handed(await again.expect(lambda stanza: xml.body(stanza) == "five")) == 5
+
+
+async def test_what_waited_over_a_restart_bounces_when_the_grace_is_over(make_server, client, linked):
+    server = await make_server(grace=2)
+    rapport = await linked(server)
+    await rapport.cut()
+    bob = await client(server, "bob@localhost/phone")
+    await write(bob, rapport.domain, "one")
+    await server.restart()
+    bob = await client(server, "bob@localhost/phone")
+    error = await bob.expect(lambda stanza: stanza.get("type") == "error", within=10)
+    assert xml.condition(error) == "recipient-unavailable"
+    assert error.get("from") == f"shop@{rapport.domain}"
+
+
+async def test_a_server_that_was_killed_begins_anew(server, client, linked, component):
+    rapport = await linked(server)
+    epoch = (await rapport.hello()).get("epoch")
+    await server.restart()
+    await server.kill()
+    await server.start()
+    again = await component(server)
+    assert (await again.hello(epoch=epoch, h=0)).get("epoch") != epoch
+
+
 @pytest.mark.only_on("prosody", reason="ejabberd takes a second component of one name; its hello is refused instead")
 async def test_a_second_connection_that_is_refused_disturbs_nothing(server, client, linked):
     rapport = await linked(server)

@@ -172,6 +172,7 @@ class Ejabberd(Server):
         await self._names.listen(self._names_port)
         await self._process.start()
         await eventually(self._up, 20, "ejabberd accepts connections")
+        await self.api("status")  # it has started: its ports are open before its modules are there
 
     async def _up(self) -> bool:
         if not self._process.running:

@@ -168,6 +168,7 @@ class Prosody(Server):
         self.write_config()
         await self._process.start()
         await eventually(self._up, 15, "Prosody accepts connections")
+        await self.lua("return 1")  # it has started: before that, SIGTERM ends it at once
 
     async def _up(self) -> bool:
         if not self._process.running:
