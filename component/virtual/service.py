@@ -35,7 +35,7 @@ from config import settings
 from stanzas.build import element, message, presence
 from stanzas.jid import bare
 from stanzas.namespaces import DISCO_INFO, DISCO_ITEMS, PING, PUBSUB, PUBSUB_EVENT, VCARD4, VCARD_TEMP, VERSION, qualified
-from stanzas.vcards import Card, node_answer, requested_node, vcard4, vcard_temp
+from stanzas.vcards import CARD_NODES, Card, node_answer, requested_node, vcard4, vcard_temp
 
 log = logging.getLogger(__name__)
 
@@ -290,10 +290,13 @@ class Virtual:
 
     async def _node(self, iq: Element, address: Address) -> Element:
         """A PEP node of the address: clients ask for nick and vCard4 there."""
-        answer = node_answer(requested_node(iq[0]) or "", await self._card(iq, address))
-        if answer is None:
+        card = await self._card(iq, address)
+        node = requested_node(iq[0])
+        if node is None:
+            raise StanzaError("feature-not-implemented")
+        if node not in CARD_NODES:
             raise StanzaError("item-not-found")
-        return answer
+        return node_answer(node, card)
 
     async def _card(self, iq: Element, address: Address) -> Card:
         """The card of a virtual user; or, for its sub-users, of a customer."""

@@ -45,6 +45,23 @@ async def test_the_conversation_address_has_a_card_for_its_sub_users(shop: Open)
     assert xml.condition(refused) == "forbidden"
 
 
+async def test_of_pep_nodes_an_address_has_those_of_its_card_and_no_other(shop: Open) -> None:
+    scene = await shop("ann")
+    await scene.enter("ann", "cat")
+
+    async def ask(who: str, address: str, request: str) -> xml.Element:
+        return await scene[who].iq("get", f"<pubsub xmlns='http://jabber.org/protocol/pubsub'>{request}</pubsub>", address)
+
+    for who, address, name in (("cat", SHOP, "The Bookshop"), ("ann", scene.of("cat"), "cat")):
+        answer = await ask(who, address, f"<items node='{NICK}'/>")
+        assert answer.findtext(f".//{{{NICK}}}nick") == name
+        answer = await ask(who, address, "<items node='urn:xmpp:vcard4'/>")
+        assert answer.findtext(f".//{{{VCARD4}}}nickname/{{{VCARD4}}}text") == name
+        for node in ("urn:xmpp:avatar:metadata", "eu.siacs.conversations.axolotl.devicelist"):
+            assert xml.condition(await ask(who, address, f"<items node='{node}'/>")) == "item-not-found"
+        assert xml.condition(await ask(who, address, "<subscriptions/>")) == "feature-not-implemented"
+
+
 async def test_the_virtual_user_has_card_version_and_disco(shop: Open) -> None:
     scene = await shop("ann")
     cat = await scene.enter("cat")
