@@ -70,9 +70,7 @@ class Replies:
         if sub is None:
             raise Refused
         conversation = self._conversations.of(team, customer)
-        if sub.paused is Paused.UNANSWERED and counts(stanza):
-            self._unpause(team, sub)
-        sub.missed = 0
+        self.heard(team, sub, stanza)
         meaning = read(text_of(stanza))
         if isinstance(meaning, Order):
             self._say(team, conversation, customer, sender, await self._obey(team, customer, sub, meaning, queued), queued.once("answer"))
@@ -101,6 +99,14 @@ class Replies:
         else:
             self._conversations.release(conversation)
         return False
+
+    def heard(self, team: Team, sub: Sub, stanza: Element) -> None:
+        """A sub-user wrote: they are there. What clients send by themselves (receipts, say) is no message of theirs."""
+        if not counts(stanza):
+            return
+        sub.missed = 0
+        if sub.paused is Paused.UNANSWERED:
+            self._unpause(team, sub)
 
     def _take_over(self, team: Team, customer: str, conversation: Conversation | None, sub: Sub, queued: Queued) -> Conversation:
         """Make the sub-user's message one of the conversation's own: all see a line if it was another's."""

@@ -229,6 +229,8 @@ class Virtual:
                 return await self.replies.take(team, address.customer, queued)
             sender = queued.stanza.get("from", "")
             self._names.seen(team, sender)
+            if (sub := team.of(sender)) is not None:
+                self.replies.heard(team, sub, queued.stanza)
             return self.conversations.take(team, bare(sender), queued)
         except ValueError as error:
             raise StanzaError("not-acceptable", str(error)) from None
@@ -412,7 +414,7 @@ class Virtual:
     def _pause_unanswered(self, team: Team, sub: Sub) -> None:
         text = (
             f"{sub.missed} customers of {team.settings.name} got no answer from you in time: you get no new ones for now. "
-            "Any message of yours in a conversation ends that."
+            "Any message of yours, here or in a conversation, ends that."
         )
         sub.paused = Paused.UNANSWERED
         sub.changed()
