@@ -388,6 +388,8 @@ class Conversations:
         for conversation in self.of_team(team):
             self._return(conversation.waiting, "item-not-found")
             conversation.waiting.clear()
+            if conversation.member is not None:
+                self.on_ended(conversation, conversation.member)
             self._uncount(team, conversation)
             conversation.unanswered.clear()
             self.release(conversation)
@@ -431,6 +433,7 @@ class Conversations:
             if conversation is not None:
                 conversation.member = None
                 self._store.keep(conversation.saved)
+                self.on_ended(conversation, sub.jid)
 
     # --- deciding ---
 
@@ -614,20 +617,21 @@ class Conversations:
     def _unanswered(self, conversation: Conversation) -> None:
         """Nobody answered in time: the customer goes to the next, with what was not answered."""
         team = self._teams[conversation.node]
-        sub = team.subs.get(conversation.member or "")
-        if sub is None or not conversation.unanswered:
+        if not conversation.unanswered:
             return
-        conversation.passed_by.add(sub.jid)
-        sub.missed += 1
-        if team.settings.auto_pause and sub.missed >= team.settings.auto_pause and sub.paused is Paused.NO:
-            self.on_paused(team, sub)
+        if (sub := team.subs.get(conversation.member or "")) is not None:
+            conversation.passed_by.add(sub.jid)
+            sub.missed += 1
+            if team.settings.auto_pause and sub.missed >= team.settings.auto_pause and sub.paused is Paused.NO:
+                self.on_paused(team, sub)
         choice = self.ask(team, conversation.customer, conversation.unanswered[0], conversation.passed_by)
-        if choice.member is None:
+        if choice.member is None:  # the round is over: what comes next begins another
+            conversation.passed_by.clear()
             conversation.unanswered.clear()
             self.release(conversation)
             return
         for delivery in list(conversation.unanswered):
-            delivery.tried.add(sub.jid)
+            delivery.tried |= conversation.passed_by
             self._count_try(delivery)
             self._take_back(team, conversation.customer, delivery)
         self.give(team, conversation, choice.member, choice.policy, choice.considered)

@@ -409,6 +409,19 @@ async def test_an_unanswered_customer_goes_to_the_next(open_shop: Open) -> None:
     assert shop.got(BEN)[-1] == "two"
 
 
+async def test_when_all_let_a_customer_go_by_what_comes_next_begins_another_round(open_shop: Open) -> None:
+    shop = await open_shop(table(answer_within="1m"))
+    await shop.customer(CAT, "one")
+    await shop.run(120)
+    await shop.customer(CAT, "two")
+    assert (shop.got(ANN), shop.got(BEN)[-1]) == (["one"], "two")
+    await shop.run(60)
+    assert shop.got(ANN)[-1] == "two"
+    assert await shop.queued() == 1
+    await shop.run(60)
+    assert await shop.queued() == 0
+
+
 async def test_an_answer_in_time_keeps_the_customer(open_shop: Open) -> None:
     shop = await open_shop(table(answer_within="1m"))
     await shop.customer(CAT, "one")
