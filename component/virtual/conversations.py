@@ -8,7 +8,7 @@ import asyncio
 import logging
 from bisect import insort
 from collections import OrderedDict, deque
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -90,6 +90,8 @@ class Conversation:
     """What was sent since the last answer, oldest first; only where `answer_within` is set."""
     passed_by: set[str] = field(default_factory=set)
     """Who let the unanswered go by."""
+    asked: bool = False
+    """Whether the customer was asked for what policies need, for the choice that is due: once, however long the answer takes."""
     their_ids: deque[str] = field(default_factory=lambda: deque(maxlen=THEIR_IDS))
     busy: int = 0
     """How many things must end before the next message may go."""
@@ -128,6 +130,10 @@ class Conversations:
         self.on_ended: Callable[[Conversation, str], None]
         """Tells that this member has the conversation no more."""
         self.on_paused: Callable[[Team, Sub], None]
+        self.is_located: Callable[[Team, Collection[str]], bool]
+        """Whether it is known where the sub-users are, as far as these policies need it."""
+        self.locate: Callable[[Team], Coroutine[Any, Any, None]]
+        """Asks them."""
         self._open: dict[str, OrderedDict[str, Conversation]] = {}
         """By node and customer, the one that is longest without a message first."""
         self._records: dict[tuple[str, str], dict[str, float]] = {}
@@ -324,7 +330,7 @@ class Conversations:
         before = conversation.member
         self._uncount(team, conversation)
         self._record_id += 1
-        conversation.member, conversation.record = member, self._record_id
+        conversation.member, conversation.record, conversation.asked = member, self._record_id, False
         self._count(team, conversation, member)
         sub = team.subs[member]
         sub.turn, sub.active_at = self._record_id, now
@@ -449,15 +455,29 @@ class Conversations:
             self._clock.alarm(_grace_alarm(conversation), stays.until, lambda: self._advance(conversation))
         elif not any(delivery.says for delivery in conversation.waiting):
             self._drop(conversation)
-        elif not self._profiles.is_known(conversation.customer):
-            asking = self._profiles.ask(conversation.customer, self._user(team), team.settings.policy)
-            self._run(conversation, asking)
+        elif not self._knows_enough(team, conversation):
+            conversation.asked = True
+            self._run(conversation, self.learn(team, conversation.customer, team.settings.policy))
         else:
             choice = self.ask(team, conversation.customer, conversation.waiting[0])
             if choice.member is None:
                 self._nobody(team, conversation)
             else:
                 self.give(team, conversation, choice.member, choice.policy, choice.considered)
+
+    def _knows_enough(self, team: Team, conversation: Conversation) -> bool:
+        policies = team.settings.policy
+        known = conversation.asked or self._profiles.is_known(conversation.customer, policies)
+        return known and self.is_located(team, policies)
+
+    async def learn(self, team: Team, customer: str, policies: Collection[str]) -> None:
+        """Ask for what these policies need to know and is not known; waits as long as profiles.PATIENCE says."""
+        asks = []
+        if not self._profiles.is_known(customer, policies):
+            asks.append(self._profiles.ask(customer, self._user(team), policies))
+        if not self.is_located(team, policies):
+            asks.append(self.locate(team))
+        await asyncio.gather(*asks)
 
     def _standing(self, team: Team, conversation: Conversation) -> routing.Standing:
         settings = team.settings

@@ -1,5 +1,6 @@
 """Sub-users' messages on their way to customers, and their slash commands (spec/20-virtual.md, A message from a sub-user)."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -260,9 +261,8 @@ class Replies:
         )
         for way in ways:
             if way is ways[-1]:
-                for sub in subs:
-                    if not self._profiles.is_known(sub.jid.partition("/")[0]):
-                        await self._profiles.ask(sub.jid.partition("/")[0], self._user(team), ())
+                unknown = [account for account in team.accounts if not self._profiles.is_known(account)]
+                await asyncio.gather(*(self._profiles.ask(account, self._user(team), ()) for account in unknown))
             found = [sub for sub in subs if wanted in {text.casefold() for text in way(sub)}]
             if found:
                 return found

@@ -102,6 +102,7 @@ class Virtual:
         )
         self.replies = Replies(domain, self.conversations, server, store, self._outbox, clock, self.profiles, self._unpause)
         self.status = Status(domain, self.teams, server, store, clock, self.profiles, self._came)
+        self.conversations.is_located, self.conversations.locate = self.status.is_located, self.status.locate
         self.conversations.on_given = self._given
         self.conversations.on_ended = self.replies.ended
         self.conversations.on_paused = self._pause_unanswered
@@ -393,8 +394,7 @@ class Virtual:
 
     async def try_customer(self, team: Team, customer: str, policies: Sequence[str]) -> Choice:
         """Who would get this customer's message now, by these policies. Changes nothing."""
-        if not self.profiles.is_known(customer):
-            await self.profiles.ask(customer, self._user(team), policies)
+        await self.conversations.learn(team, customer, policies)
         return self.conversations.would_get(team, customer, policies)
 
     # --- what its parts tell each other ---

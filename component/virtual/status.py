@@ -5,7 +5,7 @@ Local sub-users are known by the link; the others, and all where there is no lin
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from hashlib import sha1
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -15,7 +15,7 @@ from component.rules.presence import Show
 from component.rules.rosters import Subscription
 from component.rules.team_status import Resource, Resources, aggregate, is_available, of_member
 from component.virtual.model import RESOURCE
-from component.virtual.profiles import Profiles
+from component.virtual.profiles import PATIENCE, Profiles, needs_places
 from component.virtual.store import Store
 from component.virtual.team import Sub, Team
 from stanzas.build import element, presence
@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 _SHOW, _PRIORITY = qualified(COMPONENT, "show"), qualified(COMPONENT, "priority")
 _SHOWS = {show.value: show for show in (Show.CHAT, Show.AWAY, Show.DND, Show.XA)}
 _WRITTEN = {Show.ONLINE: "", Show.AWAY: "away", Show.DND: "dnd"}
+MOVES = 1.0
+"""Seconds after which sub-users are asked again where they are: they may move at any time, and servers tell only whom they know by caps."""
+MOST_LOCATED = 100
+"""Sub-users of a team who are asked at once, those first who were asked longest ago."""
 AVATAR_UPDATE = "vcard-temp:x:update"
 """XEP-0153"""
 
@@ -53,6 +57,10 @@ class Status:
         """(virtual user, sub-user's bare JID) → whether they let it see their presence."""
         self._seen: dict[str, dict[str, Resource]] = {}
         """What came by subscription: bare JID → full JID → resource."""
+        self._locating: dict[tuple[str, str], asyncio.Task[None]] = {}
+        """By virtual user and sub-user."""
+        self._late: set[asyncio.Task[None]] = set()
+        """Of these, whom nobody waits for any more."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def load(self, subscribers: Iterable[tuple[str, str]], watched: Iterable[tuple[str, str, bool]]) -> None:
@@ -115,24 +123,46 @@ class Status:
         return self._seen.get(account, {})
 
     def _measure(self, team: Team, sub: Sub) -> None:
-        """Ask for what policies want to know of somebody who came."""
-        policies = team.settings.policy
-        if "bandwidth" in policies:
+        """Ask for what policies want to know of somebody who came; where they are is asked when it matters."""
+        team.located_at = None
+        if "bandwidth" in team.settings.policy:
             self._run(self._ping(team, sub))
-        if "nearest" in policies or "nearest-known" in policies:
-            self._run(self._locate(team, sub))
+
+    def is_located(self, team: Team, policies: Collection[str]) -> bool:
+        """Whether it is known where the sub-users are now, as far as these policies are about that."""
+        known = team.located_at is not None and self._clock.now() < team.located_at + MOVES
+        return known or not needs_places(policies)
+
+    async def locate(self, team: Team) -> None:
+        """Ask those who are there where they are. Waits `PATIENCE` at most; for one who did not answer in that time, not again."""
+        there = sorted((sub for sub in team.subs.values() if sub.available), key=lambda sub: sub.asked_at)
+        tasks = {self._locate(team, sub) for sub in there[:MOST_LOCATED]} - self._late
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=PATIENCE)
+            self._late |= late
+        team.located_at = self._clock.now()
+
+    def _locate(self, team: Team, sub: Sub) -> asyncio.Task[None]:
+        key = (team.node, sub.jid)
+        if (task := self._locating.get(key)) is None:
+            sub.asked_at = self._clock.now()
+            task = self._locating[key] = self._run(self._ask_place(team, sub))
+            task.add_done_callback(lambda done: self._located(key, done))
+        return task
+
+    def _located(self, key: tuple[str, str], done: asyncio.Task[None]) -> None:
+        del self._locating[key]
+        self._late.discard(done)
+
+    async def _ask_place(self, team: Team, sub: Sub) -> None:
+        sub.located = await self._profiles.place_of(bare(sub.jid), self._bare(team), sub.located)
+        sub.changed()
 
     async def _ping(self, team: Team, sub: Sub) -> None:
         there = [jid for jid in self._resources(bare(sub.jid)) if sub.jid in (jid, bare(jid))]
         trips = [await self._profiles.round_trip(jid, self._full(team)) for jid in there]
         sub.round_trip = min((trip for trip in trips if trip is not None), default=sub.round_trip)
         sub.changed()
-
-    async def _locate(self, team: Team, sub: Sub) -> None:
-        place = await self._profiles.place_of(bare(sub.jid), self._bare(team))
-        if place is not None:
-            sub.located = place
-            sub.changed()
 
     # --- presence of sub-users by subscription ---
 
@@ -270,10 +300,11 @@ class Status:
         for subscribers in self._subscribers.values():
             subscribers.discard(user)
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+    def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _bare(self, team: Team) -> str:
         return f"{team.node}@{self._domain}"

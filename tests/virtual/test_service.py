@@ -1,5 +1,6 @@
 """S3's service on a real database, with a fake server and clock: who gets what, told sentence by sentence of spec/20-virtual.md."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from xml.etree.ElementTree import fromstring
 
@@ -10,6 +11,7 @@ from component.ledger.engine import Database
 from component.ports import Queued, StanzaError
 from component.rules.presence import Show
 from component.virtual.conversations import MOST_WAITING
+from component.virtual.profiles import FRESH, PATIENCE
 from config import settings
 from stanzas.jid import bare
 from stanzas.namespaces import COMPONENT
@@ -182,6 +184,24 @@ async def test_a_sub_user_who_writes_to_the_shop_reaches_a_colleague(open_shop: 
     shop = await open_shop()
     await shop.customer(ANN, "who has the keys?")
     assert shop.got(BEN, conversation(ANN)) == ["who has the keys?"]
+
+
+async def test_whoever_waits_is_asked_once_and_keeps_their_place(open_shop: Open) -> None:
+    shop = await open_shop(table(members=(), member=({"jid": ANN, "capacity": 1},)), there=())
+    await shop.customer(CAT, "first")
+    await shop.run(FRESH)
+    await shop.customer(DAN, "second")
+    await shop.comes(ANN)
+    assert shop.got(ANN) == ["first"]
+
+
+async def test_a_customer_whose_server_does_not_answer_waits_no_longer_than_it_is_waited_for(open_shop: Open) -> None:
+    shop = await open_shop()
+    shop.server.silent.add(CAT)
+    async with asyncio.timeout(3 * PATIENCE):
+        await shop.customer(CAT, "hello")
+    assert shop.got(ANN) == ["hello"]
+    shop.virtual.profiles.stop()
 
 
 async def test_a_member_with_a_resource_gets_it_there(open_shop: Open) -> None:
