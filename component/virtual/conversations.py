@@ -39,6 +39,8 @@ MOST_OPEN = 20_000
 """Open conversations of one virtual user; past that a new customer's message is returned in the same way."""
 MOST_SENT = 10_000
 """Messages that are remembered after they were sent: an error that comes back for an older one moves nothing."""
+MOST_SAME = 20
+"""Of these, how many of one customer may have the same id."""
 REMOTE_PATIENCE = 90.0
 """Seconds in which a remote server's error may still come; until then the message stays in the queue."""
 THEIR_IDS = 200
@@ -138,8 +140,8 @@ class Conversations:
         """By node and customer, the one that is longest without a message first."""
         self._records: dict[tuple[str, str], dict[str, float]] = {}
         """By node and customer: member → when a message last went there."""
-        self._sent: OrderedDict[tuple[str, str], Delivery] = OrderedDict()
-        """By conversation address and message id."""
+        self._sent: OrderedDict[tuple[str, str], list[Delivery]] = OrderedDict()
+        """By conversation address and message id, the newest last: a client may use an id again."""
         self._already: dict[int, Sent] = {}
         """What a run before this one sent, by number in the queue."""
         self._kept = 0
@@ -279,11 +281,11 @@ class Conversations:
 
     def came_back(self, team: Team, customer: str, sender: str, stanza_id: str) -> None:
         """A sub-user's side returned a message with an error: it goes to the next choice, in its order."""
-        found = self._sent.get((self.address(team, customer), stanza_id))
-        if found is None or bare(found.member) != bare(sender):
+        sent = self._sent.get((self.address(team, customer), stanza_id), ())
+        found = next((delivery for delivery in reversed(sent) if bare(delivery.member) == bare(sender) and not delivery.returned), None)
+        if found is None:
             self._came_back_from_before(team, customer, sender, stanza_id)
             return
-        del self._sent[self.address(team, customer), stanza_id]
         log.info("virtual.returned virtual=%s member=%s", team.node, found.member)
         found.tried.add(found.member)
         self._count_try(found)
@@ -549,7 +551,10 @@ class Conversations:
 
     def _remember(self, conversation: Conversation, delivery: Delivery) -> None:
         key = (conversation.address, delivery.queued.stanza.get("id", ""))
-        self._sent[key] = delivery
+        sent = self._sent.setdefault(key, [])
+        if delivery not in sent:
+            sent.append(delivery)
+            del sent[:-MOST_SAME]
         self._sent.move_to_end(key)
         if len(self._sent) > MOST_SENT:
             self._sent.popitem(last=False)

@@ -32,6 +32,18 @@ async def test_an_error_sends_the_messages_to_the_next_in_order(shop: Open) -> N
     assert not [each for each in scene["cat"].received if each.get("type") == "error"]
 
 
+async def test_messages_of_the_same_id_come_back_each_for_itself(shop: Open) -> None:
+    scene = await shop("ann", "ben", policy=["latest"])
+    await scene.enter("ann", "ben", "cat")
+    bodies = [f"{number}" for number in range(3)]
+    for body in bodies:
+        await scene.says("cat", body, id="again")
+    await scene.gets("ann", "cat", *bodies)
+    for body in bodies:
+        await refuse(scene["ann"], await scene["ann"].expect(lambda each, body=body: xml.body(each) == body))
+    await scene.gets("ben", "cat", *bodies)
+
+
 async def test_a_message_goes_round_once_and_then_waits(shop: Open) -> None:
     scene = await shop("ann", "ben", policy=["latest"])
     await scene.enter("ann", "ben", "cat")
