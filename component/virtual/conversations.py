@@ -80,6 +80,8 @@ class Conversation:
     opened_at: float
     last_at: float
     member: str | None = None
+    left_by: str | None = None
+    """Who had it and was removed, while nobody has it."""
     record: int = 0
     """Of the choice of this member; 0: none yet."""
     told: bool = False
@@ -100,7 +102,8 @@ class Conversation:
 
     @property
     def saved(self) -> SavedConversation:
-        return SavedConversation(self.id, self.node, self.customer, self.member, self.opened_at, self.last_at, self.told)
+        member = self.member or self.left_by
+        return SavedConversation(self.id, self.node, self.customer, member, self.opened_at, self.last_at, self.told)
 
 
 class Conversations:
@@ -170,7 +173,9 @@ class Conversations:
                 continue
             conversation = self._add(team, row.customer, row.id, row.opened_at, row.last_at)
             conversation.told = row.told
-            if row.member is not None and row.member in team.subs:
+            if row.member is not None and row.member not in team.subs:
+                conversation.left_by = row.member
+            elif row.member is not None:
                 conversation.member = row.member
                 conversation.record = newest[row.node, row.customer].id if (row.node, row.customer) in newest else 0
                 self._count(team, conversation, row.member)
@@ -330,6 +335,7 @@ class Conversations:
         """Make this member the conversation's sub-user, and write the record."""
         now = self._clock.now()
         before = conversation.member
+        left_by, conversation.left_by = conversation.left_by, None
         self._uncount(team, conversation)
         self._record_id += 1
         conversation.member, conversation.record, conversation.asked = member, self._record_id, False
@@ -342,7 +348,7 @@ class Conversations:
         self._store.record(record)
         self._store.keep(conversation.saved)
         log.info("virtual.given virtual=%s member=%s policy=%s", team.node, member, policy)
-        self._run(conversation, self._introduce(team, conversation, before, record))
+        self._run(conversation, self._introduce(team, conversation, before or left_by, record))
         if before is not None and before != member:
             self.on_ended(conversation, before)
             self.go_on(team)
@@ -421,7 +427,7 @@ class Conversations:
             for jid in [jid for jid in members if node == team.node and bare(jid) == user]:
                 del members[jid]
         for sub in [sub for sub in team.subs.values() if bare(sub.jid) == user]:
-            self._take_from(team, sub)
+            self._take_from(team, sub, None)
             sub.customers.clear()
             sub.paused = Paused.NO
             sub.turn, sub.active_at, sub.missed = 0, 0.0, 0
@@ -431,15 +437,15 @@ class Conversations:
     def members_changed(self, team: Team, gone: Iterable[Sub]) -> None:
         """Sub-users were removed: their conversations are anybody's, the others may have room."""
         for sub in gone:
-            self._take_from(team, sub)
+            self._take_from(team, sub, sub.jid)
         self._watch_age(team)
         self.go_on(team)
 
-    def _take_from(self, team: Team, sub: Sub) -> None:
+    def _take_from(self, team: Team, sub: Sub, left_by: str | None) -> None:
         for customer in sub.customers:
             conversation = self.of(team, customer)
             if conversation is not None:
-                conversation.member = None
+                conversation.member, conversation.left_by = None, left_by
                 self._store.keep(conversation.saved)
                 self.on_ended(conversation, sub.jid)
 

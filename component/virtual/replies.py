@@ -146,21 +146,17 @@ class Replies:
     # --- who gets a conversation ---
 
     async def introduce(self, team: Team, conversation: Conversation, before: str | None, record: Record) -> None:
-        """Tell a sub-user whose conversation is theirs now: the customer's name, and the last lines if it was another's.
-
-        `before`: who had it last; None where that was nobody, or one who is no sub-user any more.
-        """
+        """Tell a sub-user whose conversation is theirs now: the customer's name, and the last lines if it was another's."""
         member = record.member
         self._server.send(presence(f"{conversation.address}/rapport", member))
         self.name(team, conversation, member)
-        if before == member:
+        if before is None or before == member:
             return
         lines = await self._store.lines(conversation.id)
         waiting = {delivery.queued.id for delivery in conversation.waiting}
         told = [self._line(team, conversation.customer, line) for line in lines if line.id not in waiting]
         if told:
-            had = "This conversation was somebody else's" if before is None else f"{self._member_name(team, before)} had this conversation"
-            head = f"{had}. Its last lines (times are UTC):"
+            head = f"{self._member_name(team, before)} had this conversation. Its last lines (times are UTC):"
             self._say(
                 team,
                 conversation,
