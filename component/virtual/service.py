@@ -84,6 +84,8 @@ class Virtual:
         self._server, self._store, self._clock, self._version = server, store, clock, version
         self._configured = {table.node: table for table in configured}
         self._taken = frozenset(taken)
+        self._gone: Mapping[str, SavedUser] = {}
+        """Virtual users that the configuration had and has no more."""
         self._lanes = Lanes("virtual")
         self._outbox = Outbox(server, queue, store, delivery)
         self._names = Names(domain, server)
@@ -122,15 +124,14 @@ class Virtual:
     async def open(self) -> None:
         """Take over the configuration, and what was remembered. Raises NameTaken."""
         saved = await self._store.load(self._clock.now())
-        if clash := sorted(self._taken & saved.users.keys()):
+        gone = {node for node, user in saved.users.items() if node not in self._configured and user.seed is not None}
+        if clash := sorted(self._taken & saved.users.keys() - gone):
             raise NameTaken(f"{clash[0]!r} is a virtual user that was added live, and a community of the configuration: rename one")
-        for node, user in saved.users.items():
-            if node not in self._configured and user.seed is not None:
-                await self._store.remove_user(node)
+        self._gone = {node: saved.users[node] for node in gone}
         for node, table in self._configured.items():
             await self._configure(node, table, saved.users.get(node))
         for node, user in saved.users.items():
-            if node not in self._configured and user.seed is None:
+            if node not in self._configured and node not in gone:
                 self._add(user.settings, user.members, None, user)
         self.conversations.ids = SealedIds(saved.key)
         self.conversations.declared = dict(saved.customers)
@@ -200,9 +201,20 @@ class Virtual:
         self._lanes.put("live", self._live)
 
     async def _live(self) -> None:
+        await self._end_gone()
         await self.status.came_live()
         self.replies.came_live()
         self.conversations.came_live()
+
+    async def _end_gone(self) -> None:
+        """The configuration names these no more: whoever sees them is told before they are forgotten."""
+        for node in self._gone.keys() - self.teams.keys():
+            user = self._gone[node]
+            team = Team(user.settings, user.seed)
+            replace_profiles(team, user.members)
+            await self.status.goodbye(team)
+            await self._store.remove_user(node)
+        self._gone = {}
 
     async def flushed(self) -> None:
         """Wait until what was noted of conversations so far is durable."""

@@ -80,6 +80,7 @@ class Status:
         for team in self._teams.values():
             self.look(team)
             await self.watch(team)
+            await self.unwatch(team, [account for node, account in self._watched if node == team.node and account not in team.accounts])
 
     def look(self, team: Team, account: str | None = None) -> None:
         """See who of the team (or of one bare JID of it) is there now, and tell subscribers if that shows."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 
-from rig import commands
+from rig import commands, xml
 from rig.raw import RawClient
-from rig.shop import Shop, conversation
+from rig.shop import SHOP, Shop, conversation
 
 Open = Callable[..., Awaitable[Shop]]
 HELP = "help@rapport.localhost"
@@ -39,6 +39,23 @@ async def test_what_one_who_was_removed_did_not_answer_goes_to_the_next(shop: Op
     await scene.gets("ann", "cat", "hello")
     await remove(admin, "ann")
     await scene.gets("ben", "cat", "hello")
+
+
+async def test_a_virtual_user_that_the_file_has_no_more_goes_offline(shop: Open) -> None:
+    scene = await shop("ann")
+    await scene.enter("ann", "cat")
+    cat = scene["cat"]
+    await cat.presence(type="subscribe", to=SHOP)
+    await cat.sees(SHOP, "online")
+    await scene.rapport.stop()
+    scene.rapport.settings["virtual"] = [{"node": "store", "name": "The Store", "members": ["ann@localhost"]}]
+    scene.rapport.write_config()
+    await scene.rapport.start()
+    await cat.sees(SHOP, "offline")
+    await cat.expect(lambda each: each.get("type") == "unsubscribed" and each.get("from") == SHOP)
+    sent = await scene.says("cat", "hello")
+    answer = await cat.expect(lambda each: each.get("id") == sent and each.get("type") == "error")
+    assert xml.condition(answer) == "item-not-found"
 
 
 async def test_a_virtual_user_that_is_removed_takes_its_conversations_along(shop: Open) -> None:

@@ -90,10 +90,14 @@ class Shop:
         self.store = Store(database)
         self.delivery = Delivery(self.server)
         self.tables = tables or (table(),)
+        self.taken: Sequence[str] = ()
+        """Names of communities."""
         self.virtual = self._build()
 
     def _build(self) -> Virtual:
-        return Virtual(DOMAIN, [LOCAL], self.server, self.queue, self.store, self.clock, self.delivery, version_query, self.tables)
+        return Virtual(
+            DOMAIN, [LOCAL], self.server, self.queue, self.store, self.clock, self.delivery, version_query, self.tables, self.taken
+        )
 
     @classmethod
     async def opened(cls, database: Database, *tables: settings.Virtual, there: Sequence[str] = ()) -> "Shop":

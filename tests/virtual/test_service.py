@@ -301,6 +301,17 @@ async def test_transfer_to_one_who_is_not_there_is_refused_with_who_is(open_shop
     assert shop.got(CAT) == []
 
 
+async def test_whoever_follows_one_whom_the_file_names_no_more_has_the_last_lines(open_shop: Open) -> None:
+    shop = await open_shop()
+    await shop.customer(CAT, "hello")
+    shop.tables = (table(members=(BEN,)),)
+    for _ in range(2):
+        await shop.crash()
+    await shop.customer(CAT, "anybody?")
+    lines, message = shop.got(BEN, conversation(CAT))
+    assert ("hello" in lines, message) == (True, "anybody?")
+
+
 async def test_transfer_past_the_capacity_is_refused(open_shop: Open) -> None:
     shop = await open_shop(table(members=(ANN,), member=({"jid": BEN, "capacity": 1},)))
     await shop.customer(CAT, "one")
@@ -637,6 +648,24 @@ async def test_remote_sub_users_are_known_by_subscription(open_shop: Open) -> No
     await shop.presence("ann@far.net", SHOP, "probe")
     await shop.customer(DAN, "two")
     assert shop.got("ann@far.net") == ["hello"]
+
+
+async def test_a_remote_sub_user_whom_the_file_names_no_more_is_watched_no_more(open_shop: Open) -> None:
+    zoe = "zoe@y.org"
+    shop = await open_shop(table(members=(ANN, zoe)))
+    await shop.presence(zoe, SHOP, "subscribed")
+    shop.tables = (table(members=(ANN,)),)
+    await shop.crash()
+    assert shop.presences(zoe)[-1] == (SHOP, "unsubscribe")
+    await shop.crash()
+    assert shop.presences(zoe).count((SHOP, "unsubscribe")) == 1
+
+
+async def test_a_community_may_have_the_name_of_a_virtual_user_that_the_file_has_no_more(open_shop: Open) -> None:
+    shop = await open_shop(table(node="help", name="Help Desk"))
+    shop.tables, shop.taken = (), ("help",)
+    await shop.crash()
+    assert shop.virtual.items() == []
 
 
 async def test_what_went_to_a_remote_sub_user_is_kept_until_no_error_can_come(open_shop: Open) -> None:
