@@ -468,9 +468,9 @@ class Conversations:
             self._run(conversation, self.learn(team, conversation.customer, team.settings.policy))
         else:
             choice = self.ask(team, conversation.customer, conversation.waiting[0])
-            if choice.member is None:
+            if choice.member is None and not team.unknown:
                 self._nobody(team, conversation)
-            else:
+            elif choice.member is not None:
                 self.give(team, conversation, choice.member, choice.policy, choice.considered)
 
     def _knows_enough(self, team: Team, conversation: Conversation) -> bool:
@@ -492,6 +492,8 @@ class Conversations:
         sub = team.subs.get(conversation.member or "")
         if sub is not None and conversation.waiting and sub.jid in conversation.waiting[0].tried:
             sub = None
+        if sub is not None and bare(sub.jid) in team.unknown:
+            return routing.Standing(Step.WAIT)  # until Status knows
         return standing(
             sub.member if sub else None,
             conversation.last_at,

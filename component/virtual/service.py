@@ -103,7 +103,7 @@ class Virtual:
             random.SystemRandom().random,
         )
         self.replies = Replies(domain, self.conversations, server, store, self._outbox, clock, self.profiles, self._unpause)
-        self.status = Status(domain, self.teams, server, store, clock, self.profiles, self._came)
+        self.status = Status(domain, self.teams, server, store, clock, self.profiles, self._came, self.conversations.go_on)
         self.conversations.is_located, self.conversations.locate = self.status.is_located, self.status.locate
         self.conversations.on_given = self._given
         self.conversations.on_ended = self.replies.ended

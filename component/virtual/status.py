@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 _SHOW, _PRIORITY = qualified(COMPONENT, "show"), qualified(COMPONENT, "priority")
 _SHOWS = {show.value: show for show in (Show.CHAT, Show.AWAY, Show.DND, Show.XA)}
 _WRITTEN = {Show.ONLINE: "", Show.AWAY: "away", Show.DND: "dnd"}
+PROBED = 5.0
+"""Seconds for which a remote server's first answer to a probe is waited for; then nobody is there."""
 MOVES = 1.0
 """Seconds after which sub-users are asked again where they are: they may move at any time, and servers tell only whom they know by caps."""
 MOST_LOCATED = 100
@@ -45,10 +47,11 @@ class Status:
         clock: Clock,
         profiles: Profiles,
         on_came: Callable[[Team, Sub], None],
+        on_known: Callable[[Team], None],
     ) -> None:
-        """`on_came` is told of a sub-user who became available."""
+        """`on_came` is told of a sub-user who became available, `on_known` when it is known of all of a team whether they are."""
         self._domain, self._teams, self._server, self._store = domain, teams, server, store
-        self._clock, self._profiles, self._on_came = clock, profiles, on_came
+        self._clock, self._profiles, self._on_came, self._on_known = clock, profiles, on_came, on_known
         self.avatars: Mapping[str, bytes] = {}
         self.live = False
         self._subscribers: dict[str, set[str]] = {}
@@ -78,8 +81,8 @@ class Status:
         """The stream is up, and local sessions are known: see who is there, and ask for the presence of the others."""
         self.live = True
         for team in self._teams.values():
-            self.look(team)
             await self.watch(team)
+            self.look(team)
             await self.unwatch(team, [account for node, account in self._watched if node == team.node and account not in team.accounts])
 
     def look(self, team: Team, account: str | None = None) -> None:
@@ -176,19 +179,36 @@ class Status:
             if granted is None:
                 self._watched[team.node, account] = False
                 await self._store.watch(team.node, account, False)
+            if granted and account not in self._seen:
+                team.unknown.add(account)
             kind = "probe" if granted else "subscribe"
             self._server.send(presence(self._bare(team), account, kind=kind))
+        if team.unknown:
+            self._clock.alarm(_unknown_alarm(team), self._clock.now() + PROBED, lambda: self._known(team, *team.unknown))
+
+    def _known(self, team: Team, *accounts: str) -> None:
+        """Who of these is there is known now, or will not be."""
+        if team.unknown.isdisjoint(accounts):
+            return
+        team.unknown.difference_update(accounts)
+        self.look(team)
+        if not team.unknown:
+            self._clock.alarm(_unknown_alarm(team), None, _nothing)
+            self._on_known(team)
 
     async def unwatch(self, team: Team, accounts: Iterable[str]) -> None:
         for account in accounts:
             if (team.node, account) in self._watched:
                 del self._watched[team.node, account]
+                self._known(team, account)
                 await self._store.watch(team.node, account, None)
                 self._server.send(presence(self._bare(team), account, kind="unsubscribe"))
 
     # --- what subscribers see ---
 
     def _show(self, team: Team) -> None:
+        if team.unknown:
+            return
         shown = aggregate(resource for sub in team.subs.values() for resource in sub.resources)
         if shown is team.shown:
             return
@@ -273,9 +293,10 @@ class Status:
         if self._watched.get((team.node, account), granted) != granted:
             self._watched[team.node, account] = granted
             await self._store.watch(team.node, account, granted)
-        if not granted and account in self._seen:
-            del self._seen[account]
+        if not granted:
+            self._seen.pop(account, None)
             self.somebody_moved(account)
+            self._known(team, account)
 
     def _seen_by_subscription(self, account: str, sender: str, stanza: Element) -> None:
         if not any(account in team.accounts for team in self._teams.values()):
@@ -288,6 +309,8 @@ class Status:
         else:
             resources.pop(sender, None)
         self.somebody_moved(account)
+        for team in list(self._teams.values()):
+            self._known(team, account)
 
     async def goodbye(self, team: Team) -> None:
         """The virtual user is removed: nobody sees it any more."""
@@ -312,6 +335,14 @@ class Status:
 
     def _full(self, team: Team) -> str:
         return f"{team.node}@{self._domain}/{RESOURCE}"
+
+
+def _unknown_alarm(team: Team) -> str:
+    return f"virtual.unknown {team.node}"
+
+
+def _nothing() -> None:
+    """For an alarm that is taken back."""
 
 
 def _resource(stanza: Element) -> Resource:

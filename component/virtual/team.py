@@ -74,6 +74,8 @@ class Team:
     """The bare JIDs of its sub-users."""
     shown: Show = Show.OFFLINE
     """What subscribers saw last."""
+    unknown: set[str] = field(default_factory=set)
+    """Bare JIDs whose servers were asked who is there, and have not answered yet."""
     located_at: float | None = None
     """When its sub-users were last asked where they are; None: not since somebody came."""
 
