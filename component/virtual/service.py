@@ -359,7 +359,9 @@ class Virtual:
         if team is None:
             team = self._add(user, {}, None, None)
         await self._store.save_user(user, _members(team), team.seed)
-        team.settings = user
+        before, team.settings = team.settings, user
+        if user.policy != before.policy:
+            self.status.measure(team)
         self._names.renamed(team)
         self._changed(team, ())
 

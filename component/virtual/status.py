@@ -126,6 +126,11 @@ class Status:
             return {jid: Resource(session.own.show, session.own.priority) for jid, session in self._server.sessions(account).items()}
         return self._seen.get(account, {})
 
+    def measure(self, team: Team) -> None:
+        """Other policies may want to know more of those who are there."""
+        for sub in team.there():
+            self._measure(team, sub)
+
     def _measure(self, team: Team, sub: Sub) -> None:
         """Ask for what policies want to know of somebody who came; where they are is asked when it matters."""
         team.located_at = None
