@@ -11,7 +11,7 @@ from component.ports import Clock, Queued, Server, StanzaError
 from component.rules.routing import Choice
 from component.rules.slash import USAGE, Order, Unknown, Word, read
 from component.virtual.conversations import Conversation, Conversations, line_of
-from component.virtual.model import CUSTOMER, NOTE, Line, Paused, Record
+from component.virtual.model import CUSTOMER, NOTE, RESOURCE, Line, Paused, Record
 from component.virtual.outbox import Outbox, TooLarge
 from component.virtual.profiles import Profiles
 from component.virtual.relay import Disguise, counts, error_inward, outward, text_of
@@ -148,7 +148,7 @@ class Replies:
     async def introduce(self, team: Team, conversation: Conversation, before: str | None, record: Record) -> None:
         """Tell a sub-user whose conversation is theirs now: the customer's name, and the last lines if it was another's."""
         member = record.member
-        self._server.send(presence(f"{conversation.address}/rapport", member))
+        self._appear(conversation, member)
         self.name(team, conversation, member)
         if before is None or before == member:
             return
@@ -166,6 +166,15 @@ class Replies:
                 f"record-{record.id}.{record.at:.6f}",
             )
 
+    def back(self, team: Team, sub: Sub) -> None:
+        """A sub-user was away: their clients know nothing more of the conversations that are still theirs."""
+        for customer in sorted(sub.customers):
+            if (conversation := self._conversations.of(team, customer)) is not None:
+                self._appear(conversation, sub.jid)
+
+    def _appear(self, conversation: Conversation, member: str) -> None:
+        self._server.send(presence(f"{conversation.address}/{RESOURCE}", member))
+
     def name(self, team: Team, conversation: Conversation, member: str) -> None:
         """Tell a sub-user's clients the customer's name (Gajim takes it from this event, and from nothing else)."""
         name = self._profiles.of(conversation.customer).name(conversation.customer)
@@ -173,7 +182,7 @@ class Replies:
 
     def ended(self, conversation: Conversation, member: str) -> None:
         """The conversation is this member's no more."""
-        self._server.send(presence(f"{conversation.address}/rapport", member, kind="unavailable"))
+        self._server.send(presence(f"{conversation.address}/{RESOURCE}", member, kind="unavailable"))
 
     def _line(self, team: Team, customer: str, line: Line) -> str:
         at = datetime.fromtimestamp(line.at, UTC).strftime("%H:%M")

@@ -413,7 +413,9 @@ class Virtual:
 
     # --- what its parts tell each other ---
 
-    def _came(self, team: Team, _sub: Sub) -> None:
+    def _came(self, team: Team, sub: Sub) -> None:
+        if sub.away_since:
+            self.replies.back(team, sub)
         self.conversations.somebody_came(team)
 
     async def _given(self, team: Team, conversation: Conversation, before: str | None, record: Record) -> None:

@@ -68,3 +68,24 @@ async def test_a_virtual_user_that_is_removed_takes_its_conversations_along(shop
     await scene["ann"].sees(conversation("cat@localhost", "help"), "online")
     await commands.run(admin, "virtual-users", {"action": "remove", "node": "help"})
     await scene["ann"].sees(conversation("cat@localhost", "help"), "offline")
+
+
+async def test_who_waits_at_a_virtual_user_that_is_removed_gets_the_message_back(shop: Open) -> None:
+    scene = await shop("ann")
+    admin, cat = await scene.enter("admin"), await scene.enter("cat")
+    await commands.run(admin, "virtual-users", {"action": "add", "node": "help", "name": "Help Desk"})
+    sent = await cat.message(HELP, "hello")
+    await cat.until(lambda: cat.bodies(HELP), what="cat is told to wait")
+    await commands.run(admin, "virtual-users", {"action": "remove", "node": "help"})
+    returned = await cat.expect(lambda each: each.get("id") == sent and each.get("type") == "error")
+    assert (xml.sender(returned), xml.condition(returned)) == (HELP, "item-not-found")
+
+
+async def test_a_sub_user_who_is_added_gets_what_waits(shop: Open) -> None:
+    scene = await shop("ann")
+    admin = await scene.enter("admin")
+    await scene.enter("ben", "cat")
+    await scene.says("cat", "hello")
+    await scene["cat"].until(lambda: scene["cat"].bodies(SHOP), what="cat is told to wait")
+    await commands.run(admin, "virtual-members", {"virtual": "shop", "action": "add", "member": "ben@localhost/phone"})
+    await scene.gets("ben", "cat", "hello")

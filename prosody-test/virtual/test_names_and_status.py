@@ -140,6 +140,22 @@ async def test_one_of_two_resources_leaves(shop: Open) -> None:
     assert "anybody?" not in away.bodies(scene.of("cat"))
 
 
+async def test_a_conversation_is_online_for_its_sub_user_while_it_is_open(shop: Open) -> None:
+    scene = await shop("ann", "ben")
+    await scene.enter("ann", "ben", "cat")
+    await scene.says("cat", "hello")
+    await scene["ann"].sees(scene.of("cat"), "online")
+    await scene.leave("ann")
+    await scene.enter("ann")
+    await scene["ann"].sees(scene.of("cat"), "online")
+    assert set(scene["ann"].shows(scene.of("cat"))) == {"rapport"}
+    await scene.answers("ann", "cat", "/transfer ben")
+    await scene["ann"].sees(scene.of("cat"), "offline")
+    await scene["ben"].sees(scene.of("cat"), "online")
+    await scene.answers("ben", "cat", "/close")
+    await scene["ben"].sees(scene.of("cat"), "offline")
+
+
 async def test_subscriptions_do_not_ping_pong_and_end(shop: Open) -> None:
     scene = await shop("ann")
     await scene.enter("ann", "cat", "dan")

@@ -650,6 +650,23 @@ async def test_remote_sub_users_are_known_by_subscription(open_shop: Open) -> No
     assert shop.got("ann@far.net") == ["hello"]
 
 
+async def test_who_of_those_elsewhere_is_there_is_waited_for_after_a_start_but_not_for_long(open_shop: Open) -> None:
+    zoe = "zoe@y.org"
+    shop = await open_shop(table(members=(zoe,)))
+    await shop.presence(CAT, SHOP, "subscribe")
+    await shop.presence(zoe, SHOP, "subscribed")
+    await shop.presence(f"{zoe}/home", SHOP, None)
+    await shop.crash()
+    await shop.customer(DAN, "hello")
+    await shop.run(4)
+    assert (shop.presences(CAT)[-1][1], shop.got(DAN)) == ("online", [])
+    await shop.run(1)
+    assert shop.presences(CAT)[-1][1] == "unavailable"
+    assert len(shop.got(DAN)) == 1
+    await shop.presence(f"{zoe}/home", SHOP, None)
+    assert (shop.presences(CAT)[-1][1], shop.got(zoe)) == ("online", ["hello"])
+
+
 async def test_a_remote_sub_user_whom_the_file_names_no_more_is_watched_no_more(open_shop: Open) -> None:
     zoe = "zoe@y.org"
     shop = await open_shop(table(members=(ANN, zoe)))
