@@ -19,7 +19,10 @@ GEOLOC = "http://jabber.org/protocol/geoloc"
 PATIENCE = 1.0
 """Seconds that a new customer's message waits for what is not known yet; what comes later is kept for the next time."""
 FRESH = 600.0
-"""Seconds after which it is asked again, for a new conversation."""
+"""Seconds after which names are asked again, for a new conversation."""
+MOVES = 1.0
+"""Seconds after which places and attributes are asked again, for another choice that needs them: people may move at any time, and servers
+tell only those whom they know by caps (XEP-0163, 4.3)."""
 KEPT = 20_000
 """People who are remembered; past that the one asked longest ago is forgotten."""
 LONGEST_NAME = 200
@@ -73,8 +76,9 @@ class Profiles:
 
     def is_known(self, jid: str, policies: Collection[str] = ()) -> bool:
         """Whether they were asked lately for all that these policies need to know."""
-        person = self.of(jid)
-        return person.asked_at is not None and self._clock.now() < person.asked_at + FRESH and _needs(policies) <= person.asked_for
+        person, needs = self.of(jid), _needs(policies)
+        fresh = MOVES if needs else FRESH
+        return person.asked_at is not None and self._clock.now() < person.asked_at + fresh and needs <= person.asked_for
 
     async def ask(self, jid: str, asker: str, policies: Collection[str]) -> None:
         """Ask for what these policies need to know; waits `PATIENCE` at most. `asker`: the virtual user's JID."""
@@ -84,7 +88,7 @@ class Profiles:
         await asyncio.wait({task}, timeout=PATIENCE)
 
     async def place_of(self, jid: str, asker: str, known: Place | None) -> Place | None:
-        """Where a sub-user says they are (XEP-0080 by PEP): as it was `known` before, if there is no answer."""
+        """Where somebody says they are (XEP-0080 by PEP; None: nowhere any more); as it was `known` before, if there is no answer."""
         items = await self._items(jid, asker, GEOLOC)
         return known if items is None else _place(items)
 
@@ -151,7 +155,7 @@ class Profiles:
             self._name(jid, person, nick=items.findtext(f".//{qualified(NICK, 'nick')}") or "")
 
     async def _ask_place(self, jid: str, asker: str, person: Person) -> None:
-        person.place = _place(await self._items(jid, asker, GEOLOC)) or person.place
+        person.place = await self.place_of(jid, asker, person.place)
 
     async def _ask_vcard4(self, jid: str, asker: str, person: Person) -> None:
         items = await self._items(jid, asker, VCARD4_NODE)

@@ -15,7 +15,7 @@ from component.rules.presence import Show
 from component.rules.rosters import Subscription
 from component.rules.team_status import Resource, Resources, aggregate, is_available, of_member
 from component.virtual.model import RESOURCE
-from component.virtual.profiles import PATIENCE, Profiles, needs_places
+from component.virtual.profiles import MOVES, PATIENCE, Profiles, needs_places
 from component.virtual.store import Store
 from component.virtual.team import Sub, Team
 from stanzas.build import element, presence
@@ -29,8 +29,6 @@ _SHOWS = {show.value: show for show in (Show.CHAT, Show.AWAY, Show.DND, Show.XA)
 _WRITTEN = {Show.ONLINE: "", Show.AWAY: "away", Show.DND: "dnd"}
 PROBED = 5.0
 """Seconds for which a remote server's first answer to a probe is waited for; then nobody is there."""
-MOVES = 1.0
-"""Seconds after which sub-users are asked again where they are: they may move at any time, and servers tell only whom they know by caps."""
 MOST_LOCATED = 100
 """Sub-users of a team who are asked at once, those first who were asked longest ago."""
 AVATAR_UPDATE = "vcard-temp:x:update"

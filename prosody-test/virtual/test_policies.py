@@ -94,6 +94,20 @@ async def test_nearest_by_where_sub_users_are_now(shop: Open) -> None:
     await scene.gets("ann", "cat", "hello")
 
 
+async def test_nearest_by_where_the_customer_is_now(shop: Open) -> None:
+    scene = await shop(member=[member("ann", MUNICH), member("ben", SYDNEY)], policy=["nearest"])
+    await scene.enter("ann", "ben", "cat", "admin")
+    await once(scene, "ann", "cat")
+    tried = {"virtual": "shop", "try_customer": "cat@localhost"}
+    for place, near in ((BERLIN, "ann"), (SYDNEY, "ben")):
+        await publish(scene["cat"], GEOLOC, geoloc(place))
+
+        async def is_near(near: str = near) -> bool:
+            return f"{near}@localhost, by nearest" in (await commands.run(scene["admin"], "virtual-policy", tried)).text
+
+        await scene.eventually(is_near, f"{near} is near")
+
+
 async def test_a_policy_that_is_set_live_asks_for_what_it_needs(shop: Open) -> None:
     scene = await shop(member=[member("ann", MUNICH), member("ben", SYDNEY)], policy=["latest"])
     admin = await scene.enter("admin")
