@@ -74,13 +74,11 @@ def texts(command: Command, words: Sequence[str]) -> dict[str, list[str]]:
             if not left:
                 raise Mistyped(f"{option} needs a value")
             value = left.pop(0)
-        given.setdefault(field.name, []).extend(_values(field, value))
+        given.setdefault(field.name, []).extend([*_values(field, value), *_following(field, left)])
     order = sorted((field for field in command.fields if field.name not in given), key=lambda field: field.name != ACTION)
     for field in order:
         if loose:
-            given[field.name] = _values(field, loose.pop(0))
-        while loose and field.type == "list-multi" and loose[0] in field.options:
-            given[field.name] += _values(field, loose.pop(0))
+            given[field.name] = [*_values(field, loose.pop(0)), *_following(field, loose)]
     if loose:
         raise Mistyped(f"{loose[0]!r} is one word too many")
     return given
@@ -124,3 +122,11 @@ def _field(command: Command, option: str) -> Field:
 
 def _values(field: Field, value: str) -> list[str]:
     return value.split(",") if field.type == "list-multi" else [value]
+
+
+def _following(field: Field, words: list[str]) -> list[str]:
+    """Takes the first words, as far as they are more options of this list."""
+    found: list[str] = []
+    while words and field.type == "list-multi" and words[0] in field.options:
+        found.append(words.pop(0))
+    return found

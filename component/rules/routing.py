@@ -272,7 +272,13 @@ def _meet(name: str, wanted: frozenset[str], declared: frozenset[str]) -> bool:
         return True
     if name == "language":
         return any(_speaks(want, have) for want in wanted for have in declared)
+    if name == "gender":
+        return not {_SEXES.get(want, want) for want in wanted}.isdisjoint(_SEXES.get(have, have) for have in declared)
     return any(_in_range(want, have) for want in wanted for have in declared)
+
+
+_SEXES = {"male": "m", "female": "f", "other": "o", "none": "n"}
+"""In words → as a vCard has it (RFC 6350, 6.2.7)."""
 
 
 def _speaks(want: str, have: str) -> bool:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from bisect import insort
 from collections import OrderedDict, deque
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -39,6 +39,8 @@ MOST_OPEN = 20_000
 """Open conversations of one virtual user; past that a new customer's message is returned in the same way."""
 MOST_SENT = 10_000
 """Messages that are remembered after they were sent: an error that comes back for an older one moves nothing."""
+MOST_SAME = 20
+"""Of these, how many of one customer may have the same id."""
 REMOTE_PATIENCE = 90.0
 """Seconds in which a remote server's error may still come; until then the message stays in the queue."""
 THEIR_IDS = 200
@@ -78,6 +80,8 @@ class Conversation:
     opened_at: float
     last_at: float
     member: str | None = None
+    left_by: str | None = None
+    """Who had it and was removed, while nobody has it."""
     record: int = 0
     """Of the choice of this member; 0: none yet."""
     told: bool = False
@@ -90,13 +94,16 @@ class Conversation:
     """What was sent since the last answer, oldest first; only where `answer_within` is set."""
     passed_by: set[str] = field(default_factory=set)
     """Who let the unanswered go by."""
+    asked: bool = False
+    """Whether the customer was asked for what policies need, for the choice that is due: once, however long the answer takes."""
     their_ids: deque[str] = field(default_factory=lambda: deque(maxlen=THEIR_IDS))
     busy: int = 0
     """How many things must end before the next message may go."""
 
     @property
     def saved(self) -> SavedConversation:
-        return SavedConversation(self.id, self.node, self.customer, self.member, self.opened_at, self.last_at, self.told)
+        member = self.member or self.left_by
+        return SavedConversation(self.id, self.node, self.customer, member, self.opened_at, self.last_at, self.told)
 
 
 class Conversations:
@@ -128,12 +135,16 @@ class Conversations:
         self.on_ended: Callable[[Conversation, str], None]
         """Tells that this member has the conversation no more."""
         self.on_paused: Callable[[Team, Sub], None]
+        self.is_located: Callable[[Team, Collection[str]], bool]
+        """Whether it is known where the sub-users are, as far as these policies need it."""
+        self.locate: Callable[[Team], Coroutine[Any, Any, None]]
+        """Asks them."""
         self._open: dict[str, OrderedDict[str, Conversation]] = {}
         """By node and customer, the one that is longest without a message first."""
         self._records: dict[tuple[str, str], dict[str, float]] = {}
         """By node and customer: member → when a message last went there."""
-        self._sent: OrderedDict[tuple[str, str], Delivery] = OrderedDict()
-        """By conversation address and message id."""
+        self._sent: OrderedDict[tuple[str, str], list[Delivery]] = OrderedDict()
+        """By conversation address and message id, the newest last: a client may use an id again."""
         self._already: dict[int, Sent] = {}
         """What a run before this one sent, by number in the queue."""
         self._kept = 0
@@ -162,7 +173,9 @@ class Conversations:
                 continue
             conversation = self._add(team, row.customer, row.id, row.opened_at, row.last_at)
             conversation.told = row.told
-            if row.member is not None and row.member in team.subs:
+            if row.member is not None and row.member not in team.subs:
+                conversation.left_by = row.member
+            elif row.member is not None:
                 conversation.member = row.member
                 conversation.record = newest[row.node, row.customer].id if (row.node, row.customer) in newest else 0
                 self._count(team, conversation, row.member)
@@ -273,11 +286,11 @@ class Conversations:
 
     def came_back(self, team: Team, customer: str, sender: str, stanza_id: str) -> None:
         """A sub-user's side returned a message with an error: it goes to the next choice, in its order."""
-        found = self._sent.get((self.address(team, customer), stanza_id))
-        if found is None or bare(found.member) != bare(sender):
+        sent = self._sent.get((self.address(team, customer), stanza_id), ())
+        found = next((delivery for delivery in reversed(sent) if bare(delivery.member) == bare(sender) and not delivery.returned), None)
+        if found is None:
             self._came_back_from_before(team, customer, sender, stanza_id)
             return
-        del self._sent[self.address(team, customer), stanza_id]
         log.info("virtual.returned virtual=%s member=%s", team.node, found.member)
         found.tried.add(found.member)
         self._count_try(found)
@@ -322,9 +335,10 @@ class Conversations:
         """Make this member the conversation's sub-user, and write the record."""
         now = self._clock.now()
         before = conversation.member
+        left_by, conversation.left_by = conversation.left_by, None
         self._uncount(team, conversation)
         self._record_id += 1
-        conversation.member, conversation.record = member, self._record_id
+        conversation.member, conversation.record, conversation.asked = member, self._record_id, False
         self._count(team, conversation, member)
         sub = team.subs[member]
         sub.turn, sub.active_at = self._record_id, now
@@ -334,7 +348,7 @@ class Conversations:
         self._store.record(record)
         self._store.keep(conversation.saved)
         log.info("virtual.given virtual=%s member=%s policy=%s", team.node, member, policy)
-        self._run(conversation, self._introduce(team, conversation, before, record))
+        self._run(conversation, self._introduce(team, conversation, before or left_by, record))
         if before is not None and before != member:
             self.on_ended(conversation, before)
             self.go_on(team)
@@ -388,6 +402,8 @@ class Conversations:
         for conversation in self.of_team(team):
             self._return(conversation.waiting, "item-not-found")
             conversation.waiting.clear()
+            if conversation.member is not None:
+                self.on_ended(conversation, conversation.member)
             self._uncount(team, conversation)
             conversation.unanswered.clear()
             self.release(conversation)
@@ -411,7 +427,7 @@ class Conversations:
             for jid in [jid for jid in members if node == team.node and bare(jid) == user]:
                 del members[jid]
         for sub in [sub for sub in team.subs.values() if bare(sub.jid) == user]:
-            self._take_from(team, sub)
+            self._take_from(team, sub, None)
             sub.customers.clear()
             sub.paused = Paused.NO
             sub.turn, sub.active_at, sub.missed = 0, 0.0, 0
@@ -421,16 +437,17 @@ class Conversations:
     def members_changed(self, team: Team, gone: Iterable[Sub]) -> None:
         """Sub-users were removed: their conversations are anybody's, the others may have room."""
         for sub in gone:
-            self._take_from(team, sub)
+            self._take_from(team, sub, sub.jid)
         self._watch_age(team)
         self.go_on(team)
 
-    def _take_from(self, team: Team, sub: Sub) -> None:
+    def _take_from(self, team: Team, sub: Sub, left_by: str | None) -> None:
         for customer in sub.customers:
             conversation = self.of(team, customer)
             if conversation is not None:
-                conversation.member = None
+                conversation.member, conversation.left_by = None, left_by
                 self._store.keep(conversation.saved)
+                self.on_ended(conversation, sub.jid)
 
     # --- deciding ---
 
@@ -446,21 +463,37 @@ class Conversations:
             self._clock.alarm(_grace_alarm(conversation), stays.until, lambda: self._advance(conversation))
         elif not any(delivery.says for delivery in conversation.waiting):
             self._drop(conversation)
-        elif not self._profiles.is_known(conversation.customer):
-            asking = self._profiles.ask(conversation.customer, self._user(team), team.settings.policy)
-            self._run(conversation, asking)
+        elif not self._knows_enough(team, conversation):
+            conversation.asked = True
+            self._run(conversation, self.learn(team, conversation.customer, team.settings.policy))
         else:
             choice = self.ask(team, conversation.customer, conversation.waiting[0])
-            if choice.member is None:
+            if choice.member is None and not team.unknown:
                 self._nobody(team, conversation)
-            else:
+            elif choice.member is not None:
                 self.give(team, conversation, choice.member, choice.policy, choice.considered)
+
+    def _knows_enough(self, team: Team, conversation: Conversation) -> bool:
+        policies = team.settings.policy
+        known = conversation.asked or self._profiles.is_known(conversation.customer, policies)
+        return known and self.is_located(team, policies)
+
+    async def learn(self, team: Team, customer: str, policies: Collection[str]) -> None:
+        """Ask for what these policies need to know and is not known; waits as long as profiles.PATIENCE says."""
+        asks = []
+        if not self._profiles.is_known(customer, policies):
+            asks.append(self._profiles.ask(customer, self._user(team), policies))
+        if not self.is_located(team, policies):
+            asks.append(self.locate(team))
+        await asyncio.gather(*asks)
 
     def _standing(self, team: Team, conversation: Conversation) -> routing.Standing:
         settings = team.settings
         sub = team.subs.get(conversation.member or "")
         if sub is not None and conversation.waiting and sub.jid in conversation.waiting[0].tried:
             sub = None
+        if sub is not None and bare(sub.jid) in team.unknown:
+            return routing.Standing(Step.WAIT)  # until Status knows
         return standing(
             sub.member if sub else None,
             conversation.last_at,
@@ -526,7 +559,10 @@ class Conversations:
 
     def _remember(self, conversation: Conversation, delivery: Delivery) -> None:
         key = (conversation.address, delivery.queued.stanza.get("id", ""))
-        self._sent[key] = delivery
+        sent = self._sent.setdefault(key, [])
+        if delivery not in sent:
+            sent.append(delivery)
+            del sent[:-MOST_SAME]
         self._sent.move_to_end(key)
         if len(self._sent) > MOST_SENT:
             self._sent.popitem(last=False)
@@ -614,20 +650,21 @@ class Conversations:
     def _unanswered(self, conversation: Conversation) -> None:
         """Nobody answered in time: the customer goes to the next, with what was not answered."""
         team = self._teams[conversation.node]
-        sub = team.subs.get(conversation.member or "")
-        if sub is None or not conversation.unanswered:
+        if not conversation.unanswered:
             return
-        conversation.passed_by.add(sub.jid)
-        sub.missed += 1
-        if team.settings.auto_pause and sub.missed >= team.settings.auto_pause and sub.paused is Paused.NO:
-            self.on_paused(team, sub)
+        if (sub := team.subs.get(conversation.member or "")) is not None:
+            conversation.passed_by.add(sub.jid)
+            sub.missed += 1
+            if team.settings.auto_pause and sub.missed >= team.settings.auto_pause and sub.paused is Paused.NO:
+                self.on_paused(team, sub)
         choice = self.ask(team, conversation.customer, conversation.unanswered[0], conversation.passed_by)
-        if choice.member is None:
+        if choice.member is None:  # the round is over: what comes next begins another
+            conversation.passed_by.clear()
             conversation.unanswered.clear()
             self.release(conversation)
             return
         for delivery in list(conversation.unanswered):
-            delivery.tried.add(sub.jid)
+            delivery.tried |= conversation.passed_by
             self._count_try(delivery)
             self._take_back(team, conversation.customer, delivery)
         self.give(team, conversation, choice.member, choice.policy, choice.considered)

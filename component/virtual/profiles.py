@@ -1,7 +1,7 @@
 """What is known of customers and sub-users: names, places, attributes, round-trip times. Asked of their servers by IQ, and kept."""
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,11 +19,17 @@ GEOLOC = "http://jabber.org/protocol/geoloc"
 PATIENCE = 1.0
 """Seconds that a new customer's message waits for what is not known yet; what comes later is kept for the next time."""
 FRESH = 600.0
-"""Seconds after which it is asked again, for a new conversation."""
+"""Seconds after which names are asked again, for a new conversation."""
+MOVES = 1.0
+"""Seconds after which places and attributes are asked again, for another choice that needs them: people may move at any time, and servers
+tell only those whom they know by caps (XEP-0163, 4.3)."""
 KEPT = 20_000
 """People who are remembered; past that the one asked longest ago is forgotten."""
 LONGEST_NAME = 200
 
+_PLACE, _ATTRIBUTES = "place", "attributes"
+_NEEDS = {"nearest": _PLACE, "nearest-known": _PLACE, "attributes": _ATTRIBUTES}
+"""Policy → what is asked for it."""
 _EXPECTED = (IqError, LinkDown, TimeoutError)
 
 
@@ -41,6 +47,7 @@ class Person:
     born: str = ""
     """The vCard's BDAY."""
     asked_at: float | None = None
+    asked_for: frozenset[str] = frozenset()
 
     def name(self, jid: str) -> str:
         """What to call them: the nick, the vCard's names, else the local part."""
@@ -67,10 +74,11 @@ class Profiles:
                 self._forget_one()
         return person
 
-    def is_known(self, jid: str) -> bool:
-        """Whether they were asked lately."""
-        asked_at = self.of(jid).asked_at
-        return asked_at is not None and self._clock.now() < asked_at + FRESH
+    def is_known(self, jid: str, policies: Collection[str] = ()) -> bool:
+        """Whether they were asked lately for all that these policies need to know."""
+        person, needs = self.of(jid), _needs(policies)
+        fresh = MOVES if needs else FRESH
+        return person.asked_at is not None and self._clock.now() < person.asked_at + fresh and needs <= person.asked_for
 
     async def ask(self, jid: str, asker: str, policies: Collection[str]) -> None:
         """Ask for what these policies need to know; waits `PATIENCE` at most. `asker`: the virtual user's JID."""
@@ -79,9 +87,10 @@ class Profiles:
             task = self._asking[jid] = asyncio.create_task(self._ask(jid, asker, policies))
         await asyncio.wait({task}, timeout=PATIENCE)
 
-    async def place_of(self, jid: str, asker: str) -> Place | None:
-        """Where a sub-user says they are (XEP-0080 by PEP)."""
-        return _place(await self._items(jid, asker, GEOLOC))
+    async def place_of(self, jid: str, asker: str, known: Place | None) -> Place | None:
+        """Where somebody says they are (XEP-0080 by PEP; None: nowhere any more); as it was `known` before, if there is no answer."""
+        items = await self._items(jid, asker, GEOLOC)
+        return known if items is None else _place(items)
 
     async def round_trip(self, jid: str, asker: str) -> float | None:
         """Seconds until a full JID answers a ping (XEP-0199), by any answer; None: it did not."""
@@ -121,15 +130,16 @@ class Profiles:
 
     async def _ask(self, jid: str, asker: str, policies: Collection[str]) -> None:
         person = self.of(jid)
+        needs = _needs(policies) | person.asked_for
         asks: list[Coroutine[Any, Any, None]] = [self._ask_vcard(jid, asker, person), self._ask_nick(jid, asker, person)]
-        if "nearest" in policies or "nearest-known" in policies:
+        if _PLACE in needs:
             asks.append(self._ask_place(jid, asker, person))
-        if "attributes" in policies:
+        if _ATTRIBUTES in needs:
             asks.append(self._ask_vcard4(jid, asker, person))
         try:
             await asyncio.gather(*asks)
         finally:
-            person.asked_at = self._clock.now()
+            person.asked_at, person.asked_for = self._clock.now(), needs
             del self._asking[jid]
 
     async def _ask_vcard(self, jid: str, asker: str, person: Person) -> None:
@@ -145,7 +155,7 @@ class Profiles:
             self._name(jid, person, nick=items.findtext(f".//{qualified(NICK, 'nick')}") or "")
 
     async def _ask_place(self, jid: str, asker: str, person: Person) -> None:
-        person.place = _place(await self._items(jid, asker, GEOLOC)) or person.place
+        person.place = await self.place_of(jid, asker, person.place)
 
     async def _ask_vcard4(self, jid: str, asker: str, person: Person) -> None:
         items = await self._items(jid, asker, VCARD4_NODE)
@@ -181,6 +191,15 @@ class Profiles:
     def _forget_one(self) -> None:
         oldest = next(jid for jid in self._people if jid not in self._asking)
         del self._people[oldest]
+
+
+def needs_places(policies: Iterable[str]) -> bool:
+    """Whether one of these policies is about who is where."""
+    return _PLACE in _needs(policies)
+
+
+def _needs(policies: Iterable[str]) -> frozenset[str]:
+    return frozenset(_NEEDS[policy] for policy in policies if policy in _NEEDS)
 
 
 def _place(items: Element | None) -> Place | None:

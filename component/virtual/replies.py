@@ -1,5 +1,6 @@
 """Sub-users' messages on their way to customers, and their slash commands (spec/20-virtual.md, A message from a sub-user)."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -10,7 +11,7 @@ from component.ports import Clock, Queued, Server, StanzaError
 from component.rules.routing import Choice
 from component.rules.slash import USAGE, Order, Unknown, Word, read
 from component.virtual.conversations import Conversation, Conversations, line_of
-from component.virtual.model import CUSTOMER, NOTE, Line, Paused, Record
+from component.virtual.model import CUSTOMER, NOTE, RESOURCE, Line, Paused, Record
 from component.virtual.outbox import Outbox, TooLarge
 from component.virtual.profiles import Profiles
 from component.virtual.relay import Disguise, counts, error_inward, outward, text_of
@@ -70,9 +71,7 @@ class Replies:
         if sub is None:
             raise Refused
         conversation = self._conversations.of(team, customer)
-        if sub.paused is Paused.UNANSWERED and counts(stanza):
-            self._unpause(team, sub)
-        sub.missed = 0
+        self.heard(team, sub, stanza)
         meaning = read(text_of(stanza))
         if isinstance(meaning, Order):
             self._say(team, conversation, customer, sender, await self._obey(team, customer, sub, meaning, queued), queued.once("answer"))
@@ -101,6 +100,14 @@ class Replies:
         else:
             self._conversations.release(conversation)
         return False
+
+    def heard(self, team: Team, sub: Sub, stanza: Element) -> None:
+        """A sub-user wrote: they are there. What clients send by themselves (receipts, say) is no message of theirs."""
+        if not counts(stanza):
+            return
+        sub.missed = 0
+        if sub.paused is Paused.UNANSWERED:
+            self._unpause(team, sub)
 
     def _take_over(self, team: Team, customer: str, conversation: Conversation | None, sub: Sub, queued: Queued) -> Conversation:
         """Make the sub-user's message one of the conversation's own: all see a line if it was another's."""
@@ -141,7 +148,7 @@ class Replies:
     async def introduce(self, team: Team, conversation: Conversation, before: str | None, record: Record) -> None:
         """Tell a sub-user whose conversation is theirs now: the customer's name, and the last lines if it was another's."""
         member = record.member
-        self._server.send(presence(f"{conversation.address}/rapport", member))
+        self._appear(conversation, member)
         self.name(team, conversation, member)
         if before is None or before == member:
             return
@@ -159,6 +166,15 @@ class Replies:
                 f"record-{record.id}.{record.at:.6f}",
             )
 
+    def back(self, team: Team, sub: Sub) -> None:
+        """A sub-user was away: their clients know nothing more of the conversations that are still theirs."""
+        for customer in sorted(sub.customers):
+            if (conversation := self._conversations.of(team, customer)) is not None:
+                self._appear(conversation, sub.jid)
+
+    def _appear(self, conversation: Conversation, member: str) -> None:
+        self._server.send(presence(f"{conversation.address}/{RESOURCE}", member))
+
     def name(self, team: Team, conversation: Conversation, member: str) -> None:
         """Tell a sub-user's clients the customer's name (Gajim takes it from this event, and from nothing else)."""
         name = self._profiles.of(conversation.customer).name(conversation.customer)
@@ -166,7 +182,7 @@ class Replies:
 
     def ended(self, conversation: Conversation, member: str) -> None:
         """The conversation is this member's no more."""
-        self._server.send(presence(f"{conversation.address}/rapport", member, kind="unavailable"))
+        self._server.send(presence(f"{conversation.address}/{RESOURCE}", member, kind="unavailable"))
 
     def _line(self, team: Team, customer: str, line: Line) -> str:
         at = datetime.fromtimestamp(line.at, UTC).strftime("%H:%M")
@@ -250,9 +266,8 @@ class Replies:
         )
         for way in ways:
             if way is ways[-1]:
-                for sub in subs:
-                    if not self._profiles.is_known(sub.jid.partition("/")[0]):
-                        await self._profiles.ask(sub.jid.partition("/")[0], self._user(team), ())
+                unknown = [account for account in team.accounts if not self._profiles.is_known(account)]
+                await asyncio.gather(*(self._profiles.ask(account, self._user(team), ()) for account in unknown))
             found = [sub for sub in subs if wanted in {text.casefold() for text in way(sub)}]
             if found:
                 return found

@@ -35,7 +35,7 @@ from config import settings
 from stanzas.build import element, message, presence
 from stanzas.jid import bare
 from stanzas.namespaces import DISCO_INFO, DISCO_ITEMS, PING, PUBSUB, PUBSUB_EVENT, VCARD4, VCARD_TEMP, VERSION, qualified
-from stanzas.vcards import Card, node_answer, requested_node, vcard4, vcard_temp
+from stanzas.vcards import CARD_NODES, Card, node_answer, requested_node, vcard4, vcard_temp
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +84,8 @@ class Virtual:
         self._server, self._store, self._clock, self._version = server, store, clock, version
         self._configured = {table.node: table for table in configured}
         self._taken = frozenset(taken)
+        self._gone: Mapping[str, SavedUser] = {}
+        """Virtual users that the configuration had and has no more."""
         self._lanes = Lanes("virtual")
         self._outbox = Outbox(server, queue, store, delivery)
         self._names = Names(domain, server)
@@ -101,7 +103,8 @@ class Virtual:
             random.SystemRandom().random,
         )
         self.replies = Replies(domain, self.conversations, server, store, self._outbox, clock, self.profiles, self._unpause)
-        self.status = Status(domain, self.teams, server, store, clock, self.profiles, self._came)
+        self.status = Status(domain, self.teams, server, store, clock, self.profiles, self._came, self.conversations.go_on)
+        self.conversations.is_located, self.conversations.locate = self.status.is_located, self.status.locate
         self.conversations.on_given = self._given
         self.conversations.on_ended = self.replies.ended
         self.conversations.on_paused = self._pause_unanswered
@@ -121,15 +124,14 @@ class Virtual:
     async def open(self) -> None:
         """Take over the configuration, and what was remembered. Raises NameTaken."""
         saved = await self._store.load(self._clock.now())
-        if clash := sorted(self._taken & saved.users.keys()):
+        gone = {node for node, user in saved.users.items() if node not in self._configured and user.seed is not None}
+        if clash := sorted(self._taken & saved.users.keys() - gone):
             raise NameTaken(f"{clash[0]!r} is a virtual user that was added live, and a community of the configuration: rename one")
-        for node, user in saved.users.items():
-            if node not in self._configured and user.seed is not None:
-                await self._store.remove_user(node)
+        self._gone = {node: saved.users[node] for node in gone}
         for node, table in self._configured.items():
             await self._configure(node, table, saved.users.get(node))
         for node, user in saved.users.items():
-            if node not in self._configured and user.seed is None:
+            if node not in self._configured and node not in gone:
                 self._add(user.settings, user.members, None, user)
         self.conversations.ids = SealedIds(saved.key)
         self.conversations.declared = dict(saved.customers)
@@ -199,9 +201,20 @@ class Virtual:
         self._lanes.put("live", self._live)
 
     async def _live(self) -> None:
+        await self._end_gone()
         await self.status.came_live()
         self.replies.came_live()
         self.conversations.came_live()
+
+    async def _end_gone(self) -> None:
+        """The configuration names these no more: whoever sees them is told before they are forgotten."""
+        for node in self._gone.keys() - self.teams.keys():
+            user = self._gone[node]
+            team = Team(user.settings, user.seed)
+            replace_profiles(team, user.members)
+            await self.status.goodbye(team)
+            await self._store.remove_user(node)
+        self._gone = {}
 
     async def flushed(self) -> None:
         """Wait until what was noted of conversations so far is durable."""
@@ -229,6 +242,8 @@ class Virtual:
                 return await self.replies.take(team, address.customer, queued)
             sender = queued.stanza.get("from", "")
             self._names.seen(team, sender)
+            if (sub := team.of(sender)) is not None:
+                self.replies.heard(team, sub, queued.stanza)
             return self.conversations.take(team, bare(sender), queued)
         except ValueError as error:
             raise StanzaError("not-acceptable", str(error)) from None
@@ -290,10 +305,13 @@ class Virtual:
 
     async def _node(self, iq: Element, address: Address) -> Element:
         """A PEP node of the address: clients ask for nick and vCard4 there."""
-        answer = node_answer(requested_node(iq[0]) or "", await self._card(iq, address))
-        if answer is None:
+        card = await self._card(iq, address)
+        node = requested_node(iq[0])
+        if node is None:
+            raise StanzaError("feature-not-implemented")
+        if node not in CARD_NODES:
             raise StanzaError("item-not-found")
-        return answer
+        return node_answer(node, card)
 
     async def _card(self, iq: Element, address: Address) -> Card:
         """The card of a virtual user; or, for its sub-users, of a customer."""
@@ -341,7 +359,9 @@ class Virtual:
         if team is None:
             team = self._add(user, {}, None, None)
         await self._store.save_user(user, _members(team), team.seed)
-        team.settings = user
+        before, team.settings = team.settings, user
+        if user.policy != before.policy:
+            self.status.measure(team)
         self._names.renamed(team)
         self._changed(team, ())
 
@@ -388,13 +408,14 @@ class Virtual:
 
     async def try_customer(self, team: Team, customer: str, policies: Sequence[str]) -> Choice:
         """Who would get this customer's message now, by these policies. Changes nothing."""
-        if not self.profiles.is_known(customer):
-            await self.profiles.ask(customer, self._user(team), policies)
+        await self.conversations.learn(team, customer, policies)
         return self.conversations.would_get(team, customer, policies)
 
     # --- what its parts tell each other ---
 
-    def _came(self, team: Team, _sub: Sub) -> None:
+    def _came(self, team: Team, sub: Sub) -> None:
+        if sub.away_since:
+            self.replies.back(team, sub)
         self.conversations.somebody_came(team)
 
     async def _given(self, team: Team, conversation: Conversation, before: str | None, record: Record) -> None:
@@ -409,7 +430,7 @@ class Virtual:
     def _pause_unanswered(self, team: Team, sub: Sub) -> None:
         text = (
             f"{sub.missed} customers of {team.settings.name} got no answer from you in time: you get no new ones for now. "
-            "Any message of yours in a conversation ends that."
+            "Any message of yours, here or in a conversation, ends that."
         )
         sub.paused = Paused.UNANSWERED
         sub.changed()

@@ -5,7 +5,7 @@ Local sub-users are known by the link; the others, and all where there is no lin
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from hashlib import sha1
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -15,7 +15,7 @@ from component.rules.presence import Show
 from component.rules.rosters import Subscription
 from component.rules.team_status import Resource, Resources, aggregate, is_available, of_member
 from component.virtual.model import RESOURCE
-from component.virtual.profiles import Profiles
+from component.virtual.profiles import MOVES, PATIENCE, Profiles, needs_places
 from component.virtual.store import Store
 from component.virtual.team import Sub, Team
 from stanzas.build import element, presence
@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 _SHOW, _PRIORITY = qualified(COMPONENT, "show"), qualified(COMPONENT, "priority")
 _SHOWS = {show.value: show for show in (Show.CHAT, Show.AWAY, Show.DND, Show.XA)}
 _WRITTEN = {Show.ONLINE: "", Show.AWAY: "away", Show.DND: "dnd"}
+PROBED = 5.0
+"""Seconds for which a remote server's first answer to a probe is waited for; then nobody is there."""
+MOST_LOCATED = 100
+"""Sub-users of a team who are asked at once, those first who were asked longest ago."""
 AVATAR_UPDATE = "vcard-temp:x:update"
 """XEP-0153"""
 
@@ -41,10 +45,11 @@ class Status:
         clock: Clock,
         profiles: Profiles,
         on_came: Callable[[Team, Sub], None],
+        on_known: Callable[[Team], None],
     ) -> None:
-        """`on_came` is told of a sub-user who became available."""
+        """`on_came` is told of a sub-user who became available, `on_known` when it is known of all of a team whether they are."""
         self._domain, self._teams, self._server, self._store = domain, teams, server, store
-        self._clock, self._profiles, self._on_came = clock, profiles, on_came
+        self._clock, self._profiles, self._on_came, self._on_known = clock, profiles, on_came, on_known
         self.avatars: Mapping[str, bytes] = {}
         self.live = False
         self._subscribers: dict[str, set[str]] = {}
@@ -53,6 +58,10 @@ class Status:
         """(virtual user, sub-user's bare JID) → whether they let it see their presence."""
         self._seen: dict[str, dict[str, Resource]] = {}
         """What came by subscription: bare JID → full JID → resource."""
+        self._locating: dict[tuple[str, str], asyncio.Task[None]] = {}
+        """By virtual user and sub-user."""
+        self._late: set[asyncio.Task[None]] = set()
+        """Of these, whom nobody waits for any more."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def load(self, subscribers: Iterable[tuple[str, str]], watched: Iterable[tuple[str, str, bool]]) -> None:
@@ -70,8 +79,9 @@ class Status:
         """The stream is up, and local sessions are known: see who is there, and ask for the presence of the others."""
         self.live = True
         for team in self._teams.values():
-            self.look(team)
             await self.watch(team)
+            self.look(team)
+            await self.unwatch(team, [account for node, account in self._watched if node == team.node and account not in team.accounts])
 
     def look(self, team: Team, account: str | None = None) -> None:
         """See who of the team (or of one bare JID of it) is there now, and tell subscribers if that shows."""
@@ -114,25 +124,52 @@ class Status:
             return {jid: Resource(session.own.show, session.own.priority) for jid, session in self._server.sessions(account).items()}
         return self._seen.get(account, {})
 
+    def measure(self, team: Team) -> None:
+        """Other policies may want to know more of those who are there."""
+        for sub in team.there():
+            self._measure(team, sub)
+
     def _measure(self, team: Team, sub: Sub) -> None:
-        """Ask for what policies want to know of somebody who came."""
-        policies = team.settings.policy
-        if "bandwidth" in policies:
+        """Ask for what policies want to know of somebody who came; where they are is asked when it matters."""
+        team.located_at = None
+        if "bandwidth" in team.settings.policy:
             self._run(self._ping(team, sub))
-        if "nearest" in policies or "nearest-known" in policies:
-            self._run(self._locate(team, sub))
+
+    def is_located(self, team: Team, policies: Collection[str]) -> bool:
+        """Whether it is known where the sub-users are now, as far as these policies are about that."""
+        known = team.located_at is not None and self._clock.now() < team.located_at + MOVES
+        return known or not needs_places(policies)
+
+    async def locate(self, team: Team) -> None:
+        """Ask those who are there where they are. Waits `PATIENCE` at most; for one who did not answer in that time, not again."""
+        there = sorted((sub for sub in team.subs.values() if sub.available), key=lambda sub: sub.asked_at)
+        tasks = {self._locate(team, sub) for sub in there[:MOST_LOCATED]} - self._late
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=PATIENCE)
+            self._late |= late
+        team.located_at = self._clock.now()
+
+    def _locate(self, team: Team, sub: Sub) -> asyncio.Task[None]:
+        key = (team.node, sub.jid)
+        if (task := self._locating.get(key)) is None:
+            sub.asked_at = self._clock.now()
+            task = self._locating[key] = self._run(self._ask_place(team, sub))
+            task.add_done_callback(lambda done: self._located(key, done))
+        return task
+
+    def _located(self, key: tuple[str, str], done: asyncio.Task[None]) -> None:
+        del self._locating[key]
+        self._late.discard(done)
+
+    async def _ask_place(self, team: Team, sub: Sub) -> None:
+        sub.located = await self._profiles.place_of(bare(sub.jid), self._bare(team), sub.located)
+        sub.changed()
 
     async def _ping(self, team: Team, sub: Sub) -> None:
         there = [jid for jid in self._resources(bare(sub.jid)) if sub.jid in (jid, bare(jid))]
         trips = [await self._profiles.round_trip(jid, self._full(team)) for jid in there]
         sub.round_trip = min((trip for trip in trips if trip is not None), default=sub.round_trip)
         sub.changed()
-
-    async def _locate(self, team: Team, sub: Sub) -> None:
-        place = await self._profiles.place_of(bare(sub.jid), self._bare(team))
-        if place is not None:
-            sub.located = place
-            sub.changed()
 
     # --- presence of sub-users by subscription ---
 
@@ -145,19 +182,36 @@ class Status:
             if granted is None:
                 self._watched[team.node, account] = False
                 await self._store.watch(team.node, account, False)
+            if granted and account not in self._seen:
+                team.unknown.add(account)
             kind = "probe" if granted else "subscribe"
             self._server.send(presence(self._bare(team), account, kind=kind))
+        if team.unknown:
+            self._clock.alarm(_unknown_alarm(team), self._clock.now() + PROBED, lambda: self._known(team, *team.unknown))
+
+    def _known(self, team: Team, *accounts: str) -> None:
+        """Who of these is there is known now, or will not be."""
+        if team.unknown.isdisjoint(accounts):
+            return
+        team.unknown.difference_update(accounts)
+        self.look(team)
+        if not team.unknown:
+            self._clock.alarm(_unknown_alarm(team), None, _nothing)
+            self._on_known(team)
 
     async def unwatch(self, team: Team, accounts: Iterable[str]) -> None:
         for account in accounts:
             if (team.node, account) in self._watched:
                 del self._watched[team.node, account]
+                self._known(team, account)
                 await self._store.watch(team.node, account, None)
                 self._server.send(presence(self._bare(team), account, kind="unsubscribe"))
 
     # --- what subscribers see ---
 
     def _show(self, team: Team) -> None:
+        if team.unknown:
+            return
         shown = aggregate(resource for sub in team.subs.values() for resource in sub.resources)
         if shown is team.shown:
             return
@@ -242,9 +296,10 @@ class Status:
         if self._watched.get((team.node, account), granted) != granted:
             self._watched[team.node, account] = granted
             await self._store.watch(team.node, account, granted)
-        if not granted and account in self._seen:
-            del self._seen[account]
+        if not granted:
+            self._seen.pop(account, None)
             self.somebody_moved(account)
+            self._known(team, account)
 
     def _seen_by_subscription(self, account: str, sender: str, stanza: Element) -> None:
         if not any(account in team.accounts for team in self._teams.values()):
@@ -257,6 +312,8 @@ class Status:
         else:
             resources.pop(sender, None)
         self.somebody_moved(account)
+        for team in list(self._teams.values()):
+            self._known(team, account)
 
     async def goodbye(self, team: Team) -> None:
         """The virtual user is removed: nobody sees it any more."""
@@ -270,16 +327,25 @@ class Status:
         for subscribers in self._subscribers.values():
             subscribers.discard(user)
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+    def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _bare(self, team: Team) -> str:
         return f"{team.node}@{self._domain}"
 
     def _full(self, team: Team) -> str:
         return f"{team.node}@{self._domain}/{RESOURCE}"
+
+
+def _unknown_alarm(team: Team) -> str:
+    return f"virtual.unknown {team.node}"
+
+
+def _nothing() -> None:
+    """For an alarm that is taken back."""
 
 
 def _resource(stanza: Element) -> Resource:

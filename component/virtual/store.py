@@ -203,7 +203,7 @@ class SavedUser:
 
 @dataclass(frozen=True, slots=True)
 class SavedConversation:
-    """A conversation that is open, or waits for somebody (`member` is None)."""
+    """A conversation that is open, or waits for somebody (`member` is None, or one who is no sub-user any more)."""
 
     id: int
     node: str

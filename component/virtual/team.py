@@ -29,6 +29,8 @@ class Sub:
     active_at: float = 0.0
     located: Place | None = None
     """Where they say they are (XEP-0080); else where the configuration says."""
+    asked_at: float = 0.0
+    """When they were last asked where they are."""
     round_trip: float | None = None
     missed: int = 0
     """How many customers they let go by since their last message."""
@@ -72,6 +74,10 @@ class Team:
     """The bare JIDs of its sub-users."""
     shown: Show = Show.OFFLINE
     """What subscribers saw last."""
+    unknown: set[str] = field(default_factory=set)
+    """Bare JIDs whose servers were asked who is there, and have not answered yet."""
+    located_at: float | None = None
+    """When its sub-users were last asked where they are; None: not since somebody came."""
 
     @property
     def node(self) -> str:

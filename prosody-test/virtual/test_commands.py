@@ -174,7 +174,11 @@ async def test_the_same_by_chat_and_at_the_command_line(shop: Open) -> None:
     changed = await scene.rapport.cli("admin", "virtual-policy", "--virtual", "help", "--policy", "random")
     assert changed.returncode == 0, changed.stdout + changed.stderr
     assert "random" in changed.stdout
-    for words in (["help", "random", "latest"], ["--virtual", "help", "--policy", "random,latest"]):
+    for words in (
+        ["help", "random", "latest"],
+        ["--virtual", "help", "--policy", "random,latest"],
+        ["help", "--policy", "random", "latest"],
+    ):
         ordered = await scene.rapport.cli("admin", "virtual-policy", *words)
         assert "help chooses by random, latest." in ordered.stdout, ordered.stderr
     tried = await scene.rapport.cli("admin", "virtual-policy", "help", "--try-customer", "cat@localhost")

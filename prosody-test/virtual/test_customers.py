@@ -210,6 +210,19 @@ async def test_the_lowest_round_trip_decides(shop: Open) -> None:
     assert "bandwidth" in tried.text
 
 
+async def test_the_round_trip_is_measured_also_for_a_policy_that_is_set_live(shop: Open) -> None:
+    scene = await shop("ann", "ben", policy=["latest"])
+    admin = await scene.enter("admin")
+    await scene.enter("ann", "ben")
+    await commands.run(admin, "virtual-policy", {"virtual": "shop", "policy": ["bandwidth"]})
+    tried = {"virtual": "shop", "try_customer": "dan@localhost"}
+
+    async def is_measured() -> bool:
+        return "by bandwidth" in (await commands.run(admin, "virtual-policy", tried)).text
+
+    await scene.eventually(is_measured, "the round trips are known")
+
+
 async def test_members_that_share_an_account(shop: Open) -> None:
     scene = await shop("desk@localhost/ann", "desk@localhost/ben", also=["desk"], policy=["round-robin"])
     await scene.enter("desk/ben", "cat", "dan")

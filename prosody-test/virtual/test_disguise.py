@@ -6,10 +6,11 @@ from rig import xml
 from rig.shop import SHOP, Shop
 
 Open = Callable[..., Awaitable[Shop]]
-WHO = "zoe@localhost"
-NAME = "Zoe Zimmermann"
+WHO = "zoelinde@localhost"
+NAME = "Zoelinde Zimmermann"
 RESOURCE = "zphone-77"
-SECRETS = ("zoe", "zimmermann", "zphone-77", "zid-")
+SECRETS = ("zoelinde", "zimmermann", "zphone-77", "zident-")
+"""Long enough to stand in no random id by chance."""
 PAYLOADS = [
     "<body>hello</body><html xmlns='http://jabber.org/protocol/xhtml-im'><body xmlns='http://www.w3.org/1999/xhtml'><p>hello</p></body></html>",
     "<body>in a thread</body><thread parent='t0'>t1</thread>",
@@ -17,20 +18,20 @@ PAYLOADS = [
     "<received xmlns='urn:xmpp:receipts' id='{theirs}'/>",
     "<displayed xmlns='urn:xmpp:chat-markers:0' id='{theirs}'/>",
     "<composing xmlns='http://jabber.org/protocol/chatstates'/>",
-    "<body>corrected</body><replace xmlns='urn:xmpp:message-correct:0' id='zid-1'/>",
+    "<body>corrected</body><replace xmlns='urn:xmpp:message-correct:0' id='zident-1'/>",
     "<body>a reply</body><reply xmlns='urn:xmpp:reply:0' to='{address}' id='{theirs}'/>",
-    "<body>a reply to myself</body><reply xmlns='urn:xmpp:reply:0' to='{who}/{resource}' id='zid-1'/>",
+    "<body>a reply to myself</body><reply xmlns='urn:xmpp:reply:0' to='{who}/{resource}' id='zident-1'/>",
     "<reactions xmlns='urn:xmpp:reactions:0' id='{theirs}'><reaction>x</reaction></reactions>",
-    "<reactions xmlns='urn:xmpp:reactions:0' id='zid-1'><reaction>x</reaction></reactions>",
-    "<retract xmlns='urn:xmpp:message-retract:1' id='zid-1'/><body>retracted</body>",
-    "<apply-to xmlns='urn:xmpp:fasten:0' id='zid-1'><retract xmlns='urn:xmpp:message-retract:0'/></apply-to><body>old way</body>",
+    "<reactions xmlns='urn:xmpp:reactions:0' id='zident-1'><reaction>x</reaction></reactions>",
+    "<retract xmlns='urn:xmpp:message-retract:1' id='zident-1'/><body>retracted</body>",
+    "<apply-to xmlns='urn:xmpp:fasten:0' id='zident-1'><retract xmlns='urn:xmpp:message-retract:0'/></apply-to><body>old way</body>",
     "<body>https://x.org/f</body><x xmlns='jabber:x:oob'><url>https://x.org/f</url></x>",
     "<body>file</body><file-sharing xmlns='urn:xmpp:sfs:0'><sources><url-data xmlns='http://jabber.org/protocol/url-data' "
     "target='https://x.org/f'/></sources></file-sharing>",
     "<body>omemo</body><encrypted xmlns='urn:xmpp:omemo:2'><header sid='27'/><payload>AAAA</payload></encrypted>"
     "<encryption xmlns='urn:xmpp:eme:0' namespace='urn:xmpp:omemo:2' name='OMEMO'/>",
     "<body>with a nick</body><nick xmlns='http://jabber.org/protocol/nick'>{name}</nick>",
-    "<body>with ids</body><origin-id xmlns='urn:xmpp:sid:0' id='zid-9'/><stanza-id xmlns='urn:xmpp:sid:0' by='{who}' id='zid-10'/>",
+    "<body>with ids</body><origin-id xmlns='urn:xmpp:sid:0' id='zident-9'/><stanza-id xmlns='urn:xmpp:sid:0' by='{who}' id='zident-10'/>",
     "<body>late</body><delay xmlns='urn:xmpp:delay' from='{who}/{resource}' stamp='2026-01-01T00:00:00Z'/>",
     "<body>mention</body><reference xmlns='urn:xmpp:reference:0' type='mention' uri='xmpp:{who}'/>",
     "<body>addresses</body><addresses xmlns='http://jabber.org/protocol/address'><address type='ofrom' jid='{who}'/></addresses>",
@@ -41,9 +42,9 @@ PAYLOADS = [
 
 
 async def test_no_byte_names_the_sub_user(shop: Open) -> None:
-    scene = await shop("zoe", "ben", also=["zoe"])
-    zoe = await scene.enter(f"zoe/{RESOURCE}")
-    await zoe.iq("set", f"<vCard xmlns='vcard-temp'><FN>{NAME}</FN><NICKNAME>Zoe</NICKNAME></vCard>")
+    scene = await shop("zoelinde", "ben", also=["zoelinde"])
+    zoe = await scene.enter(f"zoelinde/{RESOURCE}")
+    await zoe.iq("set", f"<vCard xmlns='vcard-temp'><FN>{NAME}</FN><NICKNAME>Zoelinde</NICKNAME></vCard>")
     cat = await scene.enter("cat")
     await cat.presence(type="subscribe", to=SHOP)
     theirs = await scene.says("cat", "hello")
@@ -51,7 +52,7 @@ async def test_no_byte_names_the_sub_user(shop: Open) -> None:
     start = cat.mark()
     for number, payload in enumerate(PAYLOADS):
         filled = payload.format(theirs=theirs, address=scene.of("cat"), who=WHO, resource=RESOURCE, name=NAME)
-        await zoe.message(scene.of("cat"), extra=filled, id=f"zid-{number}")
+        await zoe.message(scene.of("cat"), extra=filled, id=f"zident-{number}")
     await zoe.settled()
     await cat.settled()
     # What the sub-user's side says by itself: errors, presence, profile.

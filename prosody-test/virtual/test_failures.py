@@ -32,6 +32,18 @@ async def test_an_error_sends_the_messages_to_the_next_in_order(shop: Open) -> N
     assert not [each for each in scene["cat"].received if each.get("type") == "error"]
 
 
+async def test_messages_of_the_same_id_come_back_each_for_itself(shop: Open) -> None:
+    scene = await shop("ann", "ben", policy=["latest"])
+    await scene.enter("ann", "ben", "cat")
+    bodies = [f"{number}" for number in range(3)]
+    for body in bodies:
+        await scene.says("cat", body, id="again")
+    await scene.gets("ann", "cat", *bodies)
+    for body in bodies:
+        await refuse(scene["ann"], await scene["ann"].expect(lambda each, body=body: xml.body(each) == body))
+    await scene.gets("ben", "cat", *bodies)
+
+
 async def test_a_message_goes_round_once_and_then_waits(shop: Open) -> None:
     scene = await shop("ann", "ben", policy=["latest"])
     await scene.enter("ann", "ben", "cat")
@@ -88,6 +100,33 @@ async def test_an_unanswered_customer_goes_to_the_next_who_is_paused_after_a_whi
     await scene.hears("cat", "I am back")
     await scene.says("eve", "hello")
     await scene.gets("ann", "eve", "hello")
+
+
+async def test_receipts_that_a_client_sends_by_itself_are_no_sign_of_a_sub_user(shop: Open) -> None:
+    scene = await shop("ann", "ben", policy=["latest"], answer_within="1s", auto_pause=2)
+    await scene.enter("ann", "ben", "cat", "dan")
+    ann = scene["ann"]
+    for customer in ("cat", "dan"):
+        sent = await scene.says(customer, "hello", "<request xmlns='urn:xmpp:receipts'/>")
+        await scene.gets("ann", customer, "hello")
+        await ann.message(scene.of(customer), extra=f"<received xmlns='urn:xmpp:receipts' id='{sent}'/>")
+        await scene.gets("ben", customer, "hello")
+        await scene.answers("ben", customer, "/close")
+        await scene["ben"].until(lambda customer=customer: "Closed" in scene.got("ben", customer)[-1] or None, what="it is closed")
+    await ann.until(lambda: ann.bodies(SHOP), what="ann is told that she is paused")
+
+
+async def test_a_paused_sub_user_who_answers_the_shop_is_back(shop: Open) -> None:
+    scene = await shop("ann", "ben", policy=["latest"], answer_within="1s", auto_pause=1)
+    await scene.enter("ann", "ben", "cat", "dan")
+    await scene.says("cat", "hello")
+    await scene.gets("ben", "cat", "hello")
+    await scene["ann"].until(lambda: scene["ann"].bodies(SHOP), what="ann is told that she is paused")
+    await scene.leave("ben")
+    await scene["ann"].message(SHOP, "I am back")
+    await scene.settled("ann")
+    await scene.says("dan", "hello")
+    await scene.gets("ann", "dan", "hello")
 
 
 async def test_an_absent_sub_user_does_not_hold_a_returning_customer(shop: Open) -> None:

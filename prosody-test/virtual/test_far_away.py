@@ -97,3 +97,36 @@ async def test_without_the_module_sub_users_are_known_by_subscription(shop: Open
     await scene.gets("ann", "cat", "hello")
     await scene.answers("ann", "cat", "hi")
     await scene.hears("cat", "hi")
+
+
+async def test_after_a_restart_it_is_waited_for_whether_remote_sub_users_are_there(
+    shop: Open, make_server: Callable[..., Awaitable[Any]]
+) -> None:
+    server = await make_server([Host("localhost", {"ann": [], "ben": [], "cat": [], "dan": []})], module=False)
+    scene = await shop("ann", "ben", server=server, absence_grace="0s", policy=["latest"])
+    ann, ben = await scene.enter("ann"), await scene.enter("ben")
+    for member in (ann, ben):
+        await member.expect(lambda each: each.get("type") == "subscribe" and xml.sender(each) == SHOP, within=10)
+        await member.presence(type="subscribed", to=SHOP)
+    cat = await scene.enter("cat")
+    await cat.presence(type="subscribe", to=SHOP)
+    await cat.sees(SHOP, "online")
+    await scene.says("cat", "hello")
+    await scene.gets("ann", "cat", "hello")
+    start = cat.mark()
+    await scene.enter("dan")
+    await scene.rapport.restart()
+    await scene.says("cat", "still there?")
+    await scene.gets("ann", "cat", "still there?")
+    await scene.says("dan", "hello")
+    await scene.gets("ben", "dan", "hello")
+    assert cat.saw(SHOP, start) == []
+    assert cat.bodies(SHOP, start) == scene["dan"].bodies(SHOP) == []
+    await scene.rapport.stop()
+    for member in (ann, ben):
+        await member.presence(type="unavailable")
+        await member.close()
+    await scene.rapport.start()
+    await cat.sees(SHOP, "offline")
+    await scene.says("cat", "anybody?")
+    await cat.until(lambda: cat.bodies(SHOP), what="cat is told that nobody is there")

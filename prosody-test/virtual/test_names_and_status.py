@@ -45,6 +45,23 @@ async def test_the_conversation_address_has_a_card_for_its_sub_users(shop: Open)
     assert xml.condition(refused) == "forbidden"
 
 
+async def test_of_pep_nodes_an_address_has_those_of_its_card_and_no_other(shop: Open) -> None:
+    scene = await shop("ann")
+    await scene.enter("ann", "cat")
+
+    async def ask(who: str, address: str, request: str) -> xml.Element:
+        return await scene[who].iq("get", f"<pubsub xmlns='http://jabber.org/protocol/pubsub'>{request}</pubsub>", address)
+
+    for who, address, name in (("cat", SHOP, "The Bookshop"), ("ann", scene.of("cat"), "cat")):
+        answer = await ask(who, address, f"<items node='{NICK}'/>")
+        assert answer.findtext(f".//{{{NICK}}}nick") == name
+        answer = await ask(who, address, "<items node='urn:xmpp:vcard4'/>")
+        assert answer.findtext(f".//{{{VCARD4}}}nickname/{{{VCARD4}}}text") == name
+        for node in ("urn:xmpp:avatar:metadata", "eu.siacs.conversations.axolotl.devicelist"):
+            assert xml.condition(await ask(who, address, f"<items node='{node}'/>")) == "item-not-found"
+        assert xml.condition(await ask(who, address, "<subscriptions/>")) == "feature-not-implemented"
+
+
 async def test_the_virtual_user_has_card_version_and_disco(shop: Open) -> None:
     scene = await shop("ann")
     cat = await scene.enter("cat")
@@ -121,6 +138,22 @@ async def test_one_of_two_resources_leaves(shop: Open) -> None:
     await cat.until(lambda: cat.bodies(SHOP), what="cat is told that nobody is there")
     await away.settled()
     assert "anybody?" not in away.bodies(scene.of("cat"))
+
+
+async def test_a_conversation_is_online_for_its_sub_user_while_it_is_open(shop: Open) -> None:
+    scene = await shop("ann", "ben")
+    await scene.enter("ann", "ben", "cat")
+    await scene.says("cat", "hello")
+    await scene["ann"].sees(scene.of("cat"), "online")
+    await scene.leave("ann")
+    await scene.enter("ann")
+    await scene["ann"].sees(scene.of("cat"), "online")
+    assert set(scene["ann"].shows(scene.of("cat"))) == {"rapport"}
+    await scene.answers("ann", "cat", "/transfer ben")
+    await scene["ann"].sees(scene.of("cat"), "offline")
+    await scene["ben"].sees(scene.of("cat"), "online")
+    await scene.answers("ben", "cat", "/close")
+    await scene["ben"].sees(scene.of("cat"), "offline")
 
 
 async def test_subscriptions_do_not_ping_pong_and_end(shop: Open) -> None:

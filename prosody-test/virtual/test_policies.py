@@ -77,6 +77,48 @@ async def test_nearest_by_the_place_that_a_sub_user_publishes(shop: Open) -> Non
     await scene.gets("ben", "cat", "hello")
 
 
+async def test_nearest_by_where_sub_users_are_now(shop: Open) -> None:
+    scene = await shop("ann", "ben", policy=["nearest"])
+    await scene.enter("ann", "ben", "cat", "admin")
+    await publish(scene["cat"], GEOLOC, geoloc(BERLIN))
+    tried = {"virtual": "shop", "try_customer": "cat@localhost"}
+    for places, near in (((SYDNEY, MUNICH), "ben"), ((MUNICH, SYDNEY), "ann")):
+        for name, place in zip(("ann", "ben"), places, strict=True):
+            await publish(scene[name], GEOLOC, geoloc(place))
+
+        async def is_near(near: str = near) -> bool:
+            return f"{near}@localhost, by nearest" in (await commands.run(scene["admin"], "virtual-policy", tried)).text
+
+        await scene.eventually(is_near, f"{near} is near")
+    await scene.says("cat", "hello")
+    await scene.gets("ann", "cat", "hello")
+
+
+async def test_nearest_by_where_the_customer_is_now(shop: Open) -> None:
+    scene = await shop(member=[member("ann", MUNICH), member("ben", SYDNEY)], policy=["nearest"])
+    await scene.enter("ann", "ben", "cat", "admin")
+    await once(scene, "ann", "cat")
+    tried = {"virtual": "shop", "try_customer": "cat@localhost"}
+    for place, near in ((BERLIN, "ann"), (SYDNEY, "ben")):
+        await publish(scene["cat"], GEOLOC, geoloc(place))
+
+        async def is_near(near: str = near) -> bool:
+            return f"{near}@localhost, by nearest" in (await commands.run(scene["admin"], "virtual-policy", tried)).text
+
+        await scene.eventually(is_near, f"{near} is near")
+
+
+async def test_a_policy_that_is_set_live_asks_for_what_it_needs(shop: Open) -> None:
+    scene = await shop(member=[member("ann", MUNICH), member("ben", SYDNEY)], policy=["latest"])
+    admin = await scene.enter("admin")
+    await scene.enter("ann", "ben", "cat")
+    await publish(scene["cat"], GEOLOC, geoloc(BERLIN))
+    await once(scene, "ann", "cat")
+    await commands.run(admin, "virtual-policy", {"virtual": "shop", "policy": ["nearest"]})
+    await scene.says("cat", "again")  # ben is idle for longer, but far away
+    await scene.gets("ann", "cat", "again")
+
+
 async def test_nearest_known_and_least_load_known_ask_only_those_who_know_the_customer(shop: Open) -> None:
     team = [member("ann", BERLIN), member("ben", SYDNEY), member("cid", MUNICH)]
     scene = await shop(member=team, policy=["nearest-known", "least-load-known", "nearest"])

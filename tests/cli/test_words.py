@@ -35,6 +35,7 @@ USERS = Command(
         (["--when-offline", "bounce"], {"when_offline": ["bounce"]}),
         (["--when_offline", "bounce"], {"when_offline": ["bounce"]}),
         (["--available-shows", "online,chat", "--available-shows", "away"], {"available_shows": ["online", "chat", "away"]}),
+        (["--available-shows", "away", "online", "edit"], {"available_shows": ["away", "online"], "action": ["edit"]}),
         (
             ["edit", "shop", "Shop", "queue", "away", "online", "level=senior"],
             {

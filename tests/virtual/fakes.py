@@ -40,6 +40,8 @@ class Server(FakeServer):
     """(JID, tag of the payload) → the result of an IQ; everything else is answered `service-unavailable`."""
     reached: bool = True
     """Whether IQs are answered in time."""
+    silent: set[str] = field(default_factory=set)
+    """JIDs for which no answer ever comes."""
     hosts: frozenset[str] = frozenset({LOCAL})
     """Hosts with the module."""
     largest: int = 500_000
@@ -68,7 +70,7 @@ class Server(FakeServer):
         return True
 
     async def ask(self, iq: Element) -> Element:
-        await asyncio.sleep(0)
+        await (asyncio.Event().wait() if iq.get("to") in self.silent else asyncio.sleep(0))
         if not self.reached:
             raise TimeoutError
         answer = self.answers.get((iq.get("to", ""), iq[0].tag))
@@ -88,10 +90,14 @@ class Shop:
         self.store = Store(database)
         self.delivery = Delivery(self.server)
         self.tables = tables or (table(),)
+        self.taken: Sequence[str] = ()
+        """Names of communities."""
         self.virtual = self._build()
 
     def _build(self) -> Virtual:
-        return Virtual(DOMAIN, [LOCAL], self.server, self.queue, self.store, self.clock, self.delivery, version_query, self.tables)
+        return Virtual(
+            DOMAIN, [LOCAL], self.server, self.queue, self.store, self.clock, self.delivery, version_query, self.tables, self.taken
+        )
 
     @classmethod
     async def opened(cls, database: Database, *tables: settings.Virtual, there: Sequence[str] = ()) -> "Shop":

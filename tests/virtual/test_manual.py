@@ -6,7 +6,7 @@ from component.commands.model import Asker
 from component.ledger.engine import Database
 from component.rules.routing import POLICIES
 from component.rules.slash import Word
-from component.virtual import conversations, model
+from component.virtual import conversations, model, status
 from component.virtual.commands import MOST_ROWS, commands
 from tests.virtual.fakes import Shop
 
@@ -43,5 +43,6 @@ def test_every_bound_is_there() -> None:
         model.LINES,
         model.LONGEST_LINE,
         MOST_ROWS,
+        status.MOST_LOCATED,
     ):
         assert f"{bound:,}" in MANUAL, bound

@@ -1,5 +1,7 @@
 """What people say of themselves, as the policies need it."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element, fromstring
 
@@ -20,15 +22,18 @@ NODES = {
 }
 
 
+@dataclass
 class Answering(Server):
     """Answers PEP items by their node."""
+
+    nodes: Mapping[str, str] = field(default_factory=lambda: NODES)
 
     async def ask(self, iq: Element) -> Element:
         items = iq.find(".//{http://jabber.org/protocol/pubsub}items")
         if items is not None and self.answers:
             node = items.get("node", "")
             return fromstring(
-                f"<iq><pubsub xmlns='http://jabber.org/protocol/pubsub'><items><item>{NODES[node]}</item></items></pubsub></iq>"
+                f"<iq><pubsub xmlns='http://jabber.org/protocol/pubsub'><items><item>{self.nodes[node]}</item></items></pubsub></iq>"
             )
         return await super().ask(iq)
 
@@ -86,6 +91,16 @@ async def test_only_what_policies_need_is_asked_and_all_of_it_is_known() -> None
         "age": frozenset({"35"}),
     }
     assert set(named) == {CAT}
+
+
+async def test_who_tells_their_place_no_more_is_nowhere() -> None:
+    server = Answering(answers={(CAT, "{vcard-temp}vCard"): VCARD})
+    profiles = Profiles(server, FakeClock(), lambda _jid: None)
+    await profiles.ask(CAT, SHOP, ["nearest"])
+    assert profiles.of(CAT).place is not None
+    server.nodes = {**NODES, "http://jabber.org/protocol/geoloc": "<geoloc xmlns='http://jabber.org/protocol/geoloc'/>"}
+    await profiles.ask(CAT, SHOP, ["nearest"])
+    assert profiles.of(CAT).place is None
 
 
 async def test_whoever_says_nothing_is_known_by_the_address() -> None:

@@ -1,5 +1,6 @@
 """S3's service on a real database, with a fake server and clock: who gets what, told sentence by sentence of spec/20-virtual.md."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from xml.etree.ElementTree import fromstring
 
@@ -10,6 +11,7 @@ from component.ledger.engine import Database
 from component.ports import Queued, StanzaError
 from component.rules.presence import Show
 from component.virtual.conversations import MOST_WAITING
+from component.virtual.profiles import FRESH, PATIENCE
 from config import settings
 from stanzas.jid import bare
 from stanzas.namespaces import COMPONENT
@@ -184,6 +186,24 @@ async def test_a_sub_user_who_writes_to_the_shop_reaches_a_colleague(open_shop: 
     assert shop.got(BEN, conversation(ANN)) == ["who has the keys?"]
 
 
+async def test_whoever_waits_is_asked_once_and_keeps_their_place(open_shop: Open) -> None:
+    shop = await open_shop(table(members=(), member=({"jid": ANN, "capacity": 1},)), there=())
+    await shop.customer(CAT, "first")
+    await shop.run(FRESH)
+    await shop.customer(DAN, "second")
+    await shop.comes(ANN)
+    assert shop.got(ANN) == ["first"]
+
+
+async def test_a_customer_whose_server_does_not_answer_waits_no_longer_than_it_is_waited_for(open_shop: Open) -> None:
+    shop = await open_shop()
+    shop.server.silent.add(CAT)
+    async with asyncio.timeout(3 * PATIENCE):
+        await shop.customer(CAT, "hello")
+    assert shop.got(ANN) == ["hello"]
+    shop.virtual.profiles.stop()
+
+
 async def test_a_member_with_a_resource_gets_it_there(open_shop: Open) -> None:
     shop = await open_shop(table(members=("desk@example.org/ann", "desk@example.org/ben")), there=())
     await shop.comes("desk@example.org/ben")
@@ -279,6 +299,17 @@ async def test_transfer_to_one_who_is_not_there_is_refused_with_who_is(open_shop
     await shop.customer(CAT, "two")
     assert shop.got(ANN) == ["hello", "two"]
     assert shop.got(CAT) == []
+
+
+async def test_whoever_follows_one_whom_the_file_names_no_more_has_the_last_lines(open_shop: Open) -> None:
+    shop = await open_shop()
+    await shop.customer(CAT, "hello")
+    shop.tables = (table(members=(BEN,)),)
+    for _ in range(2):
+        await shop.crash()
+    await shop.customer(CAT, "anybody?")
+    lines, message = shop.got(BEN, conversation(CAT))
+    assert ("hello" in lines, message) == (True, "anybody?")
 
 
 async def test_transfer_past_the_capacity_is_refused(open_shop: Open) -> None:
@@ -407,6 +438,19 @@ async def test_an_unanswered_customer_goes_to_the_next(open_shop: Open) -> None:
     assert shop.got(ANN) == ["one"]
     await shop.customer(CAT, "two")
     assert shop.got(BEN)[-1] == "two"
+
+
+async def test_when_all_let_a_customer_go_by_what_comes_next_begins_another_round(open_shop: Open) -> None:
+    shop = await open_shop(table(answer_within="1m"))
+    await shop.customer(CAT, "one")
+    await shop.run(120)
+    await shop.customer(CAT, "two")
+    assert (shop.got(ANN), shop.got(BEN)[-1]) == (["one"], "two")
+    await shop.run(60)
+    assert shop.got(ANN)[-1] == "two"
+    assert await shop.queued() == 1
+    await shop.run(60)
+    assert await shop.queued() == 0
 
 
 async def test_an_answer_in_time_keeps_the_customer(open_shop: Open) -> None:
@@ -604,6 +648,41 @@ async def test_remote_sub_users_are_known_by_subscription(open_shop: Open) -> No
     await shop.presence("ann@far.net", SHOP, "probe")
     await shop.customer(DAN, "two")
     assert shop.got("ann@far.net") == ["hello"]
+
+
+async def test_who_of_those_elsewhere_is_there_is_waited_for_after_a_start_but_not_for_long(open_shop: Open) -> None:
+    zoe = "zoe@y.org"
+    shop = await open_shop(table(members=(zoe,)))
+    await shop.presence(CAT, SHOP, "subscribe")
+    await shop.presence(zoe, SHOP, "subscribed")
+    await shop.presence(f"{zoe}/home", SHOP, None)
+    await shop.crash()
+    await shop.customer(DAN, "hello")
+    await shop.run(4)
+    assert (shop.presences(CAT)[-1][1], shop.got(DAN)) == ("online", [])
+    await shop.run(1)
+    assert shop.presences(CAT)[-1][1] == "unavailable"
+    assert len(shop.got(DAN)) == 1
+    await shop.presence(f"{zoe}/home", SHOP, None)
+    assert (shop.presences(CAT)[-1][1], shop.got(zoe)) == ("online", ["hello"])
+
+
+async def test_a_remote_sub_user_whom_the_file_names_no_more_is_watched_no_more(open_shop: Open) -> None:
+    zoe = "zoe@y.org"
+    shop = await open_shop(table(members=(ANN, zoe)))
+    await shop.presence(zoe, SHOP, "subscribed")
+    shop.tables = (table(members=(ANN,)),)
+    await shop.crash()
+    assert shop.presences(zoe)[-1] == (SHOP, "unsubscribe")
+    await shop.crash()
+    assert shop.presences(zoe).count((SHOP, "unsubscribe")) == 1
+
+
+async def test_a_community_may_have_the_name_of_a_virtual_user_that_the_file_has_no_more(open_shop: Open) -> None:
+    shop = await open_shop(table(node="help", name="Help Desk"))
+    shop.tables, shop.taken = (), ("help",)
+    await shop.crash()
+    assert shop.virtual.items() == []
 
 
 async def test_what_went_to_a_remote_sub_user_is_kept_until_no_error_can_come(open_shop: Open) -> None:
