@@ -93,6 +93,7 @@ async def test_hello_names_what_is_stored_of_which_epoch(server, client, linked,
     await rapport.cut()
     again = await component(server)
     await again.hello(epoch=own if epoch == "own" else epoch, h=h)
+    await again.expect(lambda stanza: xml.body(stanza) == expected[-1])
     await again.settled()
     assert bodies(again) == expected
 
@@ -101,7 +102,10 @@ async def test_a_second_hello_starts_over(server, client, linked):
     rapport = await linked(server)
     bob = await client(server, "bob@localhost/phone")
     await write(bob, rapport.domain, "one")
+    await rapport.expect(lambda stanza: xml.body(stanza) == "one")
+    before = rapport.mark()
     await rapport.hello()
+    await rapport.until(lambda: bodies(rapport, before))
     await rapport.settled()
     assert bodies(rapport) == ["one", "one"]
 

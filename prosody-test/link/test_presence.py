@@ -211,7 +211,8 @@ async def test_only_subscribed_and_unblocked_contacts_are_shown_anything(make_se
     contacts = {jid: await client(server, f"{jid}/x") for jid in names}
     start = alice.mark()
     await rapport.show(alice.jid, session.get("v"), "dnd", "K", names)
-    await rapport.settled()
+    for jid in ("bob@localhost", "carol@localhost"):
+        await contacts[jid].sees("alice@localhost", "dnd")
     for each in contacts.values():
         await each.ping()
     assert {jid for jid, each in contacts.items() if "dnd" in each.saw("alice@localhost")} == {"bob@localhost", "carol@localhost"}
