@@ -432,6 +432,10 @@ class Conversations:
             sub.paused = Paused.NO
             sub.turn, sub.active_at, sub.missed = 0, 0.0, 0
             sub.changed()
+        for conversation in self.of_team(team):
+            if conversation.left_by is not None and bare(conversation.left_by) == user:
+                conversation.left_by = None
+                self._store.keep(conversation.saved)
         self.go_on(team)
 
     def members_changed(self, team: Team, gone: Iterable[Sub]) -> None:

@@ -19,7 +19,8 @@
 %% gen_server
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2, code_change/3]).
 %% hooks
--export([component_connected/1, component_disconnected/2, component_send_packet/1, filter_packet/1, sm_receive_packet/1,
+-export([component_connected/1, component_disconnected/2, component_send_packet/1, ejabberd_stopping/0,
+         filter_packet/1, sm_receive_packet/1,
          user_send_packet/1, user_receive_packet/1, offline_message/1, muc_filter_message/3, pubsub_publish_item/6,
          roster_in_subscription/2, remove_user/2, multicast_route/1,
          c2s_self_presence/1, c2s_handle_cast/2, c2s_copy_session/2, c2s_terminated/2, c2s_buried/2]).
@@ -200,6 +201,7 @@ global_hooks() ->
     [{component_connected, component_connected, 50},
      {component_disconnected, component_disconnected, 50},
      {component_send_packet, component_send_packet, 50},
+     {ejabberd_stopping, ejabberd_stopping, 50},
      {filter_packet, filter_packet, 100}].
 
 %%%===================================================================
@@ -243,6 +245,8 @@ handle_call({remove_host, Host, StaysConfigured}, _From, #server{hosts = Hosts} 
         true -> {reply, ok, Left};
         false -> {reply, ok, bounce_waiting(Left)}
     end;
+handle_call(get_link, _From, #server{link = Stream} = State) ->
+    {reply, Stream, State};
 handle_call({set_bounds, Opts}, _From, State) ->
     {reply, ok, State#server{grace = gen_mod:get_opt(grace, Opts), buffer = gen_mod:get_opt(buffer, Opts)}};
 handle_call(Request, From, State) ->
@@ -370,11 +374,24 @@ component_send_packet({Pkt, #{remote_server := Domain} = Stream} = Acc) ->
     case component() of
         Domain ->
             heard(self()),
-            {from_own_stream(Pkt, xmpp:get_from(Pkt), xmpp:get_to(Pkt)), Stream};
+            case ets:member(rapport, stopping) of
+                true -> {drop, Stream};
+                false -> {from_own_stream(Pkt, xmpp:get_from(Pkt), xmpp:get_to(Pkt)), Stream}
+            end;
         _ -> Acc
     end;
 component_send_packet(Acc) ->
     Acc.
+
+%% What comes for a session that is being closed is lost. So the server takes nothing more, and confirms nothing: it comes
+%% again after the restart.
+-spec ejabberd_stopping() -> any().
+ejabberd_stopping() ->
+    ets:insert(rapport, {stopping}),
+    case gen_server:call(?MODULE, get_link) of
+        undefined -> ok;
+        Stream -> try sys:get_state(Stream, 1000) catch exit:_ -> ok end %% what it was about to route it has routed
+    end.
 
 from_own_stream(Pkt, #jid{luser = <<>>, lresource = <<>>}, #jid{luser = <<>>, lserver = Host, lresource = <<>>}) ->
     case served(Host) andalso [El || El <- xmpp:get_els(Pkt), is_link_element(El), xmpp:get_name(El) /= <<"once">>] of

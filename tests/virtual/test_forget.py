@@ -1,16 +1,19 @@
 """What S3 holds in memory of somebody ends with what is kept of them."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from component.ledger.engine import Database
 from component.ledger.erase import Records
+from component.virtual.model import Profile
 from component.virtual.store import PARTS
-from tests.virtual.fakes import SHOP, Shop, conversation, table
+from tests.virtual.fakes import DOMAIN, SHOP, Shop, conversation, table
 
 ANN, BEN = "ann@example.org", "ben@example.org"
 CAT, DAN = "cat@x.org", "dan@x.org"
+DESK = f"desk@{DOMAIN}"
 
 
 @pytest.fixture
@@ -70,3 +73,17 @@ async def test_who_is_forgotten_sees_the_virtual_users_presence_no_more(database
     before = len(shop.server.stanzas)
     await shop.goes(ANN)
     assert [stanza for stanza, _once in shop.server.stanzas[before:] if stanza.get("to", "").startswith(DAN)] == []
+
+
+async def test_who_was_forgotten_is_not_named_by_a_conversation_that_goes_on(database: Database) -> None:
+    shop = await Shop.opened(database, table(members=(BEN,)), there=(ANN,))
+    team = shop.virtual.teams["shop"]
+    await shop.virtual.save_user(replace(team.settings, node="desk"))
+    await shop.virtual.save_members(shop.virtual.teams["desk"], [Profile(ANN)])
+    await shop.says(f"{CAT}/web", DESK, "one")
+    assert shop.got(ANN) == ["one"]
+    await forget(shop, ANN)
+    await shop.goes(ANN)
+    await shop.says(f"{CAT}/web", DESK, "two", stanza_id="m2")
+    await shop.virtual.flushed()
+    assert await Records(shop.database, lambda: None, PARTS).export(ANN) == {}
