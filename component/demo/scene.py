@@ -103,11 +103,11 @@ async def levels(people: People, page: Page) -> None:
     await asks(alice, "real-name Alice Liddell")
     await asks(alice, "open real-name 2 confirm=yes")
     await asks(bob, "real-name Bob the Builder")
+    answer = await asks(alice, "access-log")
+    page.line("alice", "asks Rapport: access-log", answer.splitlines()[1].partition("UTC: ")[2])
     bob.say(FACES["alice"], "Good day!")
     heard = await alice.hears(FACES["bob"])
     page.line("bob", "writes to alice's public face", f"alice reads {heard!r} from his: {FACES['bob']}")
-    answer = await asks(alice, "access-log")
-    page.line("alice", "asks Rapport: access-log", answer.splitlines()[1].partition("UTC: ")[2])
 
 
 async def asks(person: Client, words: str) -> str:

@@ -43,7 +43,7 @@ PORTS = range(10_000, 32_000)
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` different TCP ports of 127.0.0.1 that nobody listens on.
+    """`count` different ports of 127.0.0.1 that nobody listens on, by TCP or UDP.
 
     Tests run in processes side by side (pytest-xdist): each takes from its own tenth of the range.
     """
@@ -62,7 +62,11 @@ _candidates = _mine()
 
 
 def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
+    return all(_can_bind(kind, port) for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM))
+
+
+def _can_bind(kind: socket.SocketKind, port: int) -> bool:
+    with socket.socket(type=kind) as probe:
         # As servers bind: the last one's closed connections don't count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
