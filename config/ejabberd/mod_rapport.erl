@@ -42,6 +42,7 @@
 
 -define(COALESCE, 50).          %% ms in which changes of one user become one notice
 -define(SILENCE, 30).           %% s in which a living component says something: it pings when it hears nothing
+-define(LAST_WORDS, 1000).      %% ms that a server which stops waits for messages on their way to sessions
 -define(FORGERY_LOG, 60000).    %% ms between two log lines about one forger
 -define(MEMORY, 10000).         %% ids of `once', and tapped remote messages, that are remembered
 -define(HISTORY_MAX, 1000).     %% entries of one page of history
@@ -383,14 +384,20 @@ component_send_packet({Pkt, #{remote_server := Domain} = Stream} = Acc) ->
 component_send_packet(Acc) ->
     Acc.
 
-%% What comes for a session that is being closed is lost. So the server takes nothing more, and confirms nothing: it comes
-%% again after the restart.
+%% What a session has not dealt with yet when the server closes it is lost (ejabberd_sm:host_down takes the hooks away at
+%% once). So the server takes nothing more of the component from now on, and confirms nothing: it comes again after the
+%% restart. And what it has taken gets to where it goes first.
 -spec ejabberd_stopping() -> any().
 ejabberd_stopping() ->
     ets:insert(rapport, {stopping}),
-    case gen_server:call(?MODULE, get_link) of
-        undefined -> ok;
-        Stream -> try sys:get_state(Stream, 1000) catch exit:_ -> ok end %% what it was about to route it has routed
+    Deadline = erlang:monotonic_time(millisecond) + ?LAST_WORDS,
+    Stream = gen_server:call(?MODULE, get_link),
+    [idle(Pid, Deadline) || Pid <- [Stream | ets:select(rapport_session, [{#session{pid = '$1', _ = '_'}, [], ['$1']}])], is_pid(Pid)].
+
+%% Wait until a process has dealt with what it was sent so far.
+idle(Pid, Deadline) ->
+    try sys:get_state(Pid, max(0, Deadline - erlang:monotonic_time(millisecond)))
+    catch exit:_ -> ok
     end.
 
 from_own_stream(Pkt, #jid{luser = <<>>, lresource = <<>>}, #jid{luser = <<>>, lserver = Host, lresource = <<>>}) ->
