@@ -14,7 +14,7 @@ from component.rules import hours
 from component.rules.distance import Place
 from component.rules.presence import Show
 from component.rules.routing import POLICIES
-from component.virtual.conversations import Conversation
+from component.virtual.deliveries import Conversation
 from component.virtual.model import AVAILABLE_SHOWS, Paused, Profile, VirtualUser, WhenOffline
 from component.virtual.replies import CannotTransfer, explain, reason
 from component.virtual.service import NameTaken, Virtual

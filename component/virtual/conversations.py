@@ -7,9 +7,8 @@ server has taken it and it can't come back any more. Deciding never awaits, so t
 import asyncio
 import logging
 from bisect import insort
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -17,6 +16,7 @@ from xml.etree.ElementTree import Element
 from component.ports import Clock, Queued, Server, StanzaError
 from component.rules import addresses, routing
 from component.rules.routing import Call, Choice, Step, choose, is_valid, standing
+from component.virtual.deliveries import Conversation, Delivery, SentMessages
 from component.virtual.ids import SealedIds
 from component.virtual.model import CUSTOMER, LONGEST_LINE, Line, Paused, Profile, Record, WhenOffline, attributes_of
 from component.virtual.outbox import Outbox, Queue, TooLarge
@@ -37,73 +37,8 @@ MOST_KEPT, FEW_WAITING = 50_000, 20
 """Messages of all customers in the queue; past that no more than a few of one customer may wait."""
 MOST_OPEN = 20_000
 """Open conversations of one virtual user; past that a new customer's message is returned in the same way."""
-MOST_SENT = 10_000
-"""Messages that are remembered after they were sent: an error that comes back for an older one moves nothing."""
-MOST_SAME = 20
-"""Of these, how many of one customer may have the same id."""
 REMOTE_PATIENCE = 90.0
 """Seconds in which a remote server's error may still come; until then the message stays in the queue."""
-THEIR_IDS = 200
-"""Ids of a customer's messages that are remembered, for replies and reactions to them."""
-
-
-@dataclass(slots=True, eq=False)
-class Delivery:
-    """A customer's message on its way."""
-
-    queued: Queued
-    says: bool
-    """Whether it counts as a message; the others (receipts, markers, reactions) open no conversation."""
-    stored: int | None
-    """Its number in the queue; None: it left the queue."""
-    noted: bool = False
-    """Whether the store knows how far it came (store.Sent)."""
-    tries: int = 0
-    """How often it came back, or went on because it was not answered."""
-    tried: set[str] = field(default_factory=set)
-    member: str = ""
-    """Whom it went to last."""
-    returned: bool = False
-    """Whether it came back from there, or nobody knows."""
-
-    def __lt__(self, other: "Delivery") -> bool:
-        return self.queued.id < other.queued.id
-
-
-@dataclass(slots=True, eq=False)
-class Conversation:
-    id: int
-    node: str
-    customer: str
-    address: str
-    """The bare JID under which sub-users know it."""
-    opened_at: float
-    last_at: float
-    member: str | None = None
-    left_by: str | None = None
-    """Who had it and was removed, while nobody has it."""
-    record: int = 0
-    """Of the choice of this member; 0: none yet."""
-    told: bool = False
-    """Whether the customer was told that nobody is there, and still waits."""
-    waiting: list[Delivery] = field(default_factory=list)
-    """Oldest first."""
-    held: dict[int, Delivery] = field(default_factory=dict)
-    """Taken by the server, but kept in the queue: not answered yet, or a remote server may still return them."""
-    unanswered: list[Delivery] = field(default_factory=list)
-    """What was sent since the last answer, oldest first; only where `answer_within` is set."""
-    passed_by: set[str] = field(default_factory=set)
-    """Who let the unanswered go by."""
-    asked: bool = False
-    """Whether the customer was asked for what policies need, for the choice that is due: once, however long the answer takes."""
-    their_ids: deque[str] = field(default_factory=lambda: deque(maxlen=THEIR_IDS))
-    busy: int = 0
-    """How many things must end before the next message may go."""
-
-    @property
-    def saved(self) -> SavedConversation:
-        member = self.member or self.left_by
-        return SavedConversation(self.id, self.node, self.customer, member, self.opened_at, self.last_at, self.told)
 
 
 class Conversations:
@@ -143,8 +78,7 @@ class Conversations:
         """By node and customer, the one that is longest without a message first."""
         self._records: dict[tuple[str, str], dict[str, float]] = {}
         """By node and customer: member → when a message last went there."""
-        self._sent: OrderedDict[tuple[str, str], list[Delivery]] = OrderedDict()
-        """By conversation address and message id, the newest last: a client may use an id again."""
+        self._sent = SentMessages()
         self._already: dict[int, Sent] = {}
         """What a run before this one sent, by number in the queue."""
         self._kept = 0
@@ -276,7 +210,7 @@ class Conversations:
             delivery.tries, delivery.noted = already.tries, True
         if already is not None and already.member and already.member == conversation.member:
             delivery.member = already.member
-            self._remember(conversation, delivery)
+            self._sent.add(conversation.address, delivery)
             self._expect_answer(team, conversation, delivery)
             self._hold(team, conversation, delivery)
         else:
@@ -286,8 +220,7 @@ class Conversations:
 
     def came_back(self, team: Team, customer: str, sender: str, stanza_id: str) -> None:
         """A sub-user's side returned a message with an error: it goes to the next choice, in its order."""
-        sent = self._sent.get((self.address(team, customer), stanza_id), ())
-        found = next((delivery for delivery in reversed(sent) if bare(delivery.member) == bare(sender) and not delivery.returned), None)
+        found = self._sent.find(self.address(team, customer), stanza_id, sender)
         if found is None:
             self._came_back_from_before(team, customer, sender, stanza_id)
             return
@@ -420,8 +353,7 @@ class Conversations:
         if conversation is not None:
             self._drop(conversation)
             self.end(team, conversation)
-            for key in [key for key in self._sent if key[0] == conversation.address]:
-                del self._sent[key]
+            self._sent.forget(conversation.address)
         self._records.pop((team.node, user), None)
         for (node, _customer), members in self._records.items():
             for jid in [jid for jid in members if node == team.node and bare(jid) == user]:
@@ -554,22 +486,12 @@ class Conversations:
         if not self._outbox.send(stanza, delivery.queued.once(f"{tries}"), then):
             return False
         delivery.queued.stanza.set("id", stanza.get("id", ""))
-        self._remember(conversation, delivery)
+        self._sent.add(conversation.address, delivery)
         if delivery.says:
             self._store.touch(conversation.record, delivery.queued.at)
             self._records.setdefault((team.node, conversation.customer), {})[sub.jid] = delivery.queued.at
             self._expect_answer(team, conversation, delivery)
         return True
-
-    def _remember(self, conversation: Conversation, delivery: Delivery) -> None:
-        key = (conversation.address, delivery.queued.stanza.get("id", ""))
-        sent = self._sent.setdefault(key, [])
-        if delivery not in sent:
-            sent.append(delivery)
-            del sent[:-MOST_SAME]
-        self._sent.move_to_end(key)
-        if len(self._sent) > MOST_SENT:
-            self._sent.popitem(last=False)
 
     def _sent_or_not(self, team: Team, conversation: Conversation, delivery: Delivery, taken: bool) -> None:
         if taken:

@@ -10,7 +10,8 @@ from component.commands.model import Refused
 from component.ports import Clock, Queued, Server, StanzaError
 from component.rules.routing import Choice
 from component.rules.slash import USAGE, Order, Unknown, Word, read
-from component.virtual.conversations import Conversation, Conversations, line_of
+from component.virtual.conversations import Conversations, line_of
+from component.virtual.deliveries import Conversation
 from component.virtual.model import CUSTOMER, NOTE, RESOURCE, Line, Paused, Record
 from component.virtual.outbox import Outbox, TooLarge
 from component.virtual.profiles import Profiles

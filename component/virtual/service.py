@@ -21,7 +21,8 @@ from component.rules.addresses import Address
 from component.rules.addresses import Conversation as ConversationAddress
 from component.rules.addresses import Virtual as VirtualAddress
 from component.rules.routing import Choice
-from component.virtual.conversations import Conversation, Conversations, is_local_to
+from component.virtual.conversations import Conversations, is_local_to
+from component.virtual.deliveries import Conversation
 from component.virtual.ids import SealedIds
 from component.virtual.model import RESOURCE, Paused, Profile, Record, VirtualUser, profile_of, user_of
 from component.virtual.names import Names

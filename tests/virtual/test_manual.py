@@ -6,7 +6,7 @@ from component.commands.model import Asker
 from component.ledger.engine import Database
 from component.rules.routing import POLICIES
 from component.rules.slash import Word
-from component.virtual import conversations, model, status
+from component.virtual import conversations, deliveries, model, status
 from component.virtual.commands import MOST_ROWS, commands
 from tests.virtual.fakes import Shop
 
@@ -39,7 +39,7 @@ def test_every_bound_is_there() -> None:
         conversations.MOST_KEPT,
         conversations.FEW_WAITING,
         conversations.MOST_OPEN,
-        conversations.MOST_SENT,
+        deliveries.MOST_SENT,
         model.LINES,
         model.LONGEST_LINE,
         MOST_ROWS,
