@@ -128,7 +128,7 @@ class Converse(Client):
         contact = self.page.locator(f"converse-roster a[data-jid={json.dumps(jid)}]")
         if not await contact.count():
             await self.page.evaluate("jid => { location.hash = `#converse/chat?jid=${jid}` }", jid)
-        await contact.click()
+        await contact.first.click()  # a contact of several groups stands in each
         self._chat = self.page.locator(f"converse-chat[jid={json.dumps(jid)}]")
         await self._chat.locator("textarea").wait_for()
 
