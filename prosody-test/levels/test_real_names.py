@@ -120,7 +120,9 @@ async def test_receipts_markers_and_chat_states_pass_both_ways(around_alice):
     assert (marker.get("from"), xml.child(marker, "displayed").get("id")) == (FACE, sent)
 
 
-@pytest.mark.parametrize(("sent", "arrives"), [("type='chat'", "chat"), ("type='normal'", "normal"), ("", "normal"), ("type='odd'", "normal")])
+@pytest.mark.parametrize(
+    ("sent", "arrives"), [("type='chat'", "chat"), ("type='normal'", "normal"), ("", "normal"), ("type='odd'", "normal")]
+)
 async def test_a_message_keeps_its_type_and_one_that_nobody_knows_is_normal(around_alice, sent, arrives):
     s = await around_alice()
     await names(s, level2="Tom Sawyer")
