@@ -133,13 +133,14 @@ class App:
         await self.router.resume()
 
     async def drain(self) -> None:
-        """Let what has begun end, and store what was handed over."""
+        """Take nothing new, store what was handed over, and let what has begun end."""
         self.delivery.stop()
+        self.router.stop()
+        await self.server.handover.drain()
         await self.router.drain()
         await self.presence.drain()
         await self.levels.drain()
         await self.virtual.drain()
-        await self.server.handover.drain()
 
     def asker(self, jid: str) -> Asker:
         """Who gives a command from this JID, as the server gave it."""

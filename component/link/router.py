@@ -51,11 +51,16 @@ class Router:
         self._now = now
         self.forgeries = Forgeries(now)
         self._lanes = Lanes("stanza")
+        self._stopped = False
 
     async def resume(self) -> None:
         """Deal with what was stored and not yet dealt with when Rapport stopped."""
         for item in await self._queue.all():
             self._deal(fromstring(item.payload), item.id, item.at)  # noqa: S314 - our own serialisation
+
+    def stop(self) -> None:
+        """Take nothing new: Rapport ends. What the module counts it hands over again; whatever else asks is told."""
+        self._stopped = True
 
     async def drain(self) -> None:
         await self._lanes.drain()
@@ -66,10 +71,14 @@ class Router:
             if stanza.tag == _IQ and stanza.get("type") == "get":
                 self._server.came_back(stanza.get("id", ""))
             return
-        if sender in self._server.served_hosts and stanza.tag == _MESSAGE:
-            self._from_host(sender, stanza)
-        elif stanza.tag == _IQ and stanza.get("type") in ("result", "error"):
+        if stanza.tag == _IQ and stanza.get("type") in ("result", "error"):
             self._server.answered(stanza)
+        elif sender in self._server.served_hosts and stanza.tag == _MESSAGE:
+            if not self._stopped:
+                self._from_host(sender, stanza)
+        elif self._stopped:
+            if stanza.find(link.HANDED) is None:
+                self._refuse(stanza, StanzaError("recipient-unavailable"))
         elif any(child.tag.startswith(_PRETENDED) and not self._is_handed(child) for child in stanza):
             self.forgeries.seen(bare(sender))
         elif stanza.tag == _IQ:

@@ -15,6 +15,7 @@ from component.ledger.mark import Handed
 from component.link.router import Router
 from component.ports import Handler, Queued, StanzaError
 from component.rules.addresses import Address, Own
+from stanzas.namespaces import COMPONENT, LINK
 from tests.fakes import FakeServer
 
 
@@ -64,6 +65,13 @@ class LinkedServer(FakeServer):
 
     served_hosts = frozenset({"example.org"})
     modules: Mapping[str, Any] = {}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.answers: list[str] = []
+
+    def answered(self, iq: Element) -> None:
+        self.answers.append(iq.get("id", ""))
 
 
 class World:
@@ -133,6 +141,25 @@ async def test_a_message_that_meets_a_fault_of_ours_is_answered_and_not_tried_fo
     await until(lambda: not world.queue.kept)
     assert "internal-server-error" in "".join(child.tag for error in world.server.stanzas[0][0] for child in error)
     assert "router.fault sender=bob@example.org/phone" in caplog.text
+
+
+async def test_while_rapport_ends_nothing_new_is_taken_and_who_asks_is_told() -> None:
+    world = World(up=True)
+    world.router.stop()
+    world.router.take(words())
+    counted = words()
+    counted.append(fromstring(f"<handed xmlns='{LINK}' n='1'/>"))
+    world.router.take(counted)
+    world.router.take(fromstring(f"<message xmlns='{COMPONENT}' from='example.org'><tap xmlns='{LINK}' n='2'/></message>"))
+    for kind, identity in (("get", "i1"), ("result", "i2")):
+        world.router.take(
+            fromstring(f"<iq xmlns='{COMPONENT}' from='bob@example.org/phone' to='rapport.example.org' type='{kind}' id='{identity}'/>")
+        )
+    await world.router.drain()
+    assert [stanza.get("id") for stanza, _ in world.server.stanzas] == ["m1", "i1"]
+    assert world.errors() == ["bob@example.org/phone"] * 2
+    assert not world.queue.kept
+    assert world.server.answers == ["i2"]
 
 
 async def test_what_the_database_is_closed_before_stays_for_the_next_start() -> None:
