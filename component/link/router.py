@@ -76,11 +76,11 @@ class Router:
         elif sender in self._server.served_hosts and stanza.tag == _MESSAGE:
             if not self._stopped:
                 self._from_host(sender, stanza)
+        elif any(child.tag.startswith(_PRETENDED) and not self._is_handed(child) for child in stanza):
+            self.forgeries.seen(bare(sender))
         elif self._stopped:
             if stanza.find(link.HANDED) is None:
                 self._refuse(stanza, StanzaError("recipient-unavailable"))
-        elif any(child.tag.startswith(_PRETENDED) and not self._is_handed(child) for child in stanza):
-            self.forgeries.seen(bare(sender))
         elif stanza.tag == _IQ:
             self._lanes.put(f"iq {sender} {stanza.get('id')}", lambda: self._answer(stanza))
         elif stanza.tag in (_MESSAGE, _PRESENCE):

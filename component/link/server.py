@@ -17,10 +17,10 @@ from component.link.presences import own_of
 from component.link.stream import Stream
 from component.link.tap import GROUPCHAT, said, tapped
 from component.ports import IqError, LinkDown, Session
-from component.rules.facts import ArchiveId, Bounce, Fact, Message, Read, RoomRead, parties
+from component.rules.facts import ArchiveId, Bounce, Fact, Message, parties
 from component.rules.messages import facts_of
 from component.rules.presence import Seen
-from component.rules.rooms import room_facts
+from component.rules.rooms import read_state, room_facts
 from component.rules.rosters import Item, Roster, Subscription
 from stanzas import link
 from stanzas.jid import bare, split
@@ -226,9 +226,7 @@ class Link:
                         self.listener.on_message(fact)
                 self.handover.take(value.n, lambda handed: self._store(facts, handed))
             case link.ReadState():
-                read: Fact = Read(value.user, value.contact, value.at, archive=ArchiveId(value.by, value.id))
-                if value.by == value.contact:  # a room's archive; of a contact's nobody else knows ids
-                    read = RoomRead(value.user, value.contact, value.at, value.id)
+                read = read_state(value.user, value.contact, value.at, ArchiveId(value.by, value.id), self.served_hosts)
                 self.handover.take(value.n, lambda handed: self._store((read,), handed))
             case link.Bounce():
                 bounce = Bounce(bare(value.sender), bare(value.recipient), value.at, value.id)

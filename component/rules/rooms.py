@@ -1,8 +1,9 @@
 """What a message in a room says: who wrote, what kind, and for which of the members it is more than talk (spec/40-inbox.md, Weight)."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from component.rules.facts import Kind, RoomMessage, RoomRead
+from component.rules.facts import ArchiveId, Kind, Read, RoomMessage, RoomRead
 from component.rules.messages import Tapped, counts
 
 
@@ -40,6 +41,13 @@ def room_facts(said: Said) -> tuple[RoomMessage | RoomRead, ...]:
     if tapped.displayed:
         facts.append(RoomRead(tapped.sender, tapped.recipient, tapped.at, tapped.displayed))
     return tuple(facts)
+
+
+def read_state(reader: str, contact: str, at: float, archive: ArchiveId, served: Collection[str]) -> Read | RoomRead:
+    """What a published read state (XEP-0490) says was read: a room names its own archive, and no user of a served host is one."""
+    if archive.by == contact and contact.rpartition("@")[2] not in served:
+        return RoomRead(reader, contact, at, archive.id)
+    return Read(reader, contact, at, archive=archive)
 
 
 def _kind(tapped: Tapped) -> Kind:

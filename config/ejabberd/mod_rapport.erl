@@ -854,9 +854,10 @@ muc_filter_message(Acc, _, _) ->
 members(#state{users = Users, affiliations = Affiliations, muc_subscribers = #muc_subscribers{subscribers = Subscribers}}) ->
     Present = [{bare(JID), Nick} || #user{jid = JID, nick = Nick} <- maps:values(Users)]
         ++ [{bare(JID), Nick} || #subscriber{jid = JID, nick = Nick} <- maps:values(Subscribers)],
+    Known = maps:from_list(Present),
     Absent = [{JID, <<>>} || {{_, _, <<>>} = JID, Affiliation} <- maps:to_list(Affiliations),
                              lists:member(affiliation(Affiliation), [owner, admin, member]),
-                             not lists:keymember(JID, 1, Present)],
+                             not is_map_key(JID, Known)],
     Served = [Member || {{User, Host, _}, _} = Member <- lists:usort(Present) ++ Absent, User /= <<>>, served(Host)],
     [el(<<"member">>, [{<<"jid">>, jid:encode(JID)} | [{<<"nick">>, Nick} || Nick /= <<>>]])
      || {JID, Nick} <- lists:sublist(Served, ?MEMBERS_MAX)].

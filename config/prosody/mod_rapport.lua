@@ -1260,6 +1260,7 @@ local function put_members(room)
 		put_member(occupant.bare_jid, nick);
 	end
 	for jid, affiliation, data in room:each_affiliation() do
+		if n == max_members then break; end
 		if affiliation ~= "outcast" and not present[jid] then put_member(jid, data and data.reserved_nickname); end
 	end
 end

@@ -137,3 +137,14 @@ async def test_of_a_room_with_any_number_of_members_a_thousand_are_told(talk):
     told = members(await rapport.expect_notice("tap"))
     assert len(told) == 1_000
     assert {"alice@localhost", "bob@localhost"} < set(told)
+
+
+@pytest.mark.only_on("prosody", reason="ejabberd's rooms belong to a host")
+async def test_rooms_of_a_domain_that_is_no_served_hosts_speak_for_any(make_server, client, linked):
+    rooms = 'Component "rooms.elsewhere" "muc"\nmodules_enabled = { "rapport" }\nrapport_component = "rapport.localhost"'
+    server = await make_server(component_extra=f"{rooms}\nmuc_room_locking = false")
+    rapport = await linked(server)
+    room = "talk@rooms.elsewhere"
+    bob = await join(await client(server, "bob@localhost/laptop"), "Bob", room)
+    await bob.message(room, "hello", type="groupchat")
+    assert message_of(await rapport.expect_notice("tap", host="localhost")).get("to") == room

@@ -156,6 +156,7 @@ async def test_while_rapport_ends_nothing_new_is_taken_and_who_asks_is_told() ->
             fromstring(f"<iq xmlns='{COMPONENT}' from='bob@example.org/phone' to='rapport.example.org' type='{kind}' id='{identity}'/>")
         )
     await world.router.drain()
+    assert world.router.forgeries.count == 1, "without a module, the mark of a module is a forgery"
     assert [stanza.get("id") for stanza, _ in world.server.stanzas] == ["m1", "i1"]
     assert world.errors() == ["bob@example.org/phone"] * 2
     assert not world.queue.kept

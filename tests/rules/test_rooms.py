@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from component.rules.facts import ArchiveId, Kind, RoomMessage, RoomRead
+from component.rules.facts import ArchiveId, Kind, Read, RoomMessage, RoomRead
 from component.rules.messages import Delay, Tapped
-from component.rules.rooms import Member, Said, has_word, room_facts
+from component.rules.rooms import Member, Said, has_word, read_state, room_facts
 
 ROOM = "talk@rooms.h"
 AT = 1_577_836_800.0
@@ -85,6 +85,16 @@ def test_of_two_nicks_of_one_user_the_mention_counts() -> None:
     for members in (nicks, nicks[::-1]):
         said = replace(SAID, text="Bob, yes", answers=f"{ROOM}/bob-phone", members=members)
         assert facts(said) == (replace(MESSAGE, named=(("bob@h", Kind.MENTION),)),)
+
+
+@pytest.mark.parametrize(
+    ("contact", "by", "is_room"),
+    [(ROOM, ROOM, True), (ROOM, "bob@h", False), ("alice@h", "bob@h", False), ("alice@h", "alice@h", False), ("x@y", "bob@h", False)],
+)
+def test_a_read_state_is_of_a_room_if_the_room_archived_it(contact: str, by: str, is_room: bool) -> None:
+    archive = ArchiveId(by, "a1")
+    read = RoomRead("bob@h", contact, AT, "a1") if is_room else Read("bob@h", contact, AT, archive=archive)
+    assert read_state("bob@h", contact, AT, archive, {"h"}) == read
 
 
 def test_the_text_does_not_show_in_a_log_line() -> None:

@@ -145,6 +145,7 @@ def test_a_result_is_built_as_it_was_read(text: str) -> None:
         (f"<tap at='1.0'>{MESSAGE}</tap>", "tap: no n"),
         ("<changed n='1' user='alice' what='mood'/>", "changed: what is none of roster, blocks, account: 'mood'"),
         ("<gift/>", "{urn:x-rapport:link:0}gift: unknown element"),
+        (f"<tap n='1' at='1'>{MESSAGE}<member nick='Al'/></tap>", "member: no jid"),
     ],
 )
 def test_a_malformed_notice_is_refused_by_element_and_attribute(text: str, reason: str) -> None:
